@@ -1,0 +1,216 @@
+"""How a workflow is written: a `Workflow`, its `@step` functions, and the context they are given."""
+
+import asyncio
+import importlib
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar, get_type_hints, overload
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel, TypeAdapter
+
+from ratchet.domain.definition import DEFAULT_POOL, StepDefinition, WorkflowDefinition
+from ratchet.domain.errors import InvalidDefinition
+from ratchet.domain.retry import Retry
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a step knows about its own execution."""
+
+    workflow_id: UUID
+    step: str
+    attempt: int
+    correlation_id: str
+    inputs: dict[str, Any]
+    idempotency_key: str
+    """The same for every automatic attempt at this step; changes only when a person asks for the step again."""
+    on_heartbeat: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger that names this workflow, step, attempt and correlation id in each line."""
+        logger: structlog.stdlib.BoundLogger = structlog.get_logger("ratchet.step")
+        return logger.bind(
+            workflow_id=str(self.workflow_id),
+            step=self.step,
+            attempt=self.attempt,
+            correlation_id=self.correlation_id,
+        )
+
+    async def heartbeat(self) -> None:
+        """Say "still alive": the step's heartbeat time limit starts again."""
+        self.on_heartbeat()
+
+
+StepFunction = TypeVar("StepFunction", bound=Callable[..., Any])
+RunStep = Callable[[StepContext, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step's rules and its code, the code reduced to JSON in and JSON out."""
+
+    definition: StepDefinition
+    run: RunStep
+    retry_on: tuple[type[BaseException], ...] = ()
+
+
+class Workflow:
+    """A named, versioned list of steps. Steps run in the order in which they are written."""
+
+    def __init__(self, name: str, *, version: int = 1, recovers_automatically: bool = False) -> None:
+        """Set `recovers_automatically` to let Ratchet try a failed workflow again once before it asks a person."""
+        if not name or version < 1:
+            raise InvalidDefinition("A workflow needs a name and a version of at least 1")
+        self.name = name
+        self.version = version
+        self.recovers_automatically = recovers_automatically
+        self.steps: list[Step] = []
+
+    @overload
+    def step(self, function: StepFunction, /) -> StepFunction: ...
+    @overload
+    def step(
+        self,
+        /,
+        *,
+        id: str | None = None,
+        timeout: float | None = None,
+        heartbeat_timeout: float | None = None,
+        retry: Retry | None = None,
+        retry_on: tuple[type[BaseException], ...] = (),
+        optional: bool = False,
+        pool: str = DEFAULT_POOL,
+        waits_for_command: bool = False,
+        depends_on: str | None = None,
+        long_running: bool = False,
+    ) -> Callable[[StepFunction], StepFunction]: ...
+    def step(
+        self,
+        function: StepFunction | None = None,
+        /,
+        *,
+        retry_on: tuple[type[BaseException], ...] = (),
+        **options: Any,
+    ) -> StepFunction | Callable[[StepFunction], StepFunction]:
+        """Add a step. Its function takes the context and the state, and returns the new state (None keeps the old one).
+
+        The state may be a pydantic model.
+
+        `timeout` and `heartbeat_timeout` are seconds. `retry` overrides the executor's plan, `retry_on` adds error
+        types to those that count as transient. `optional` lets the owner skip the step after a failure. `pool` names
+        the executors that run it. `waits_for_command` holds the workflow until an upstream `step.execute` arrives.
+        """
+
+        def add(code: StepFunction) -> StepFunction:
+            self.steps.append(Step(_rules(code.__name__, **options), json_step(code), retry_on))
+            return code
+
+        return add if function is None else add(function)
+
+    @property
+    def definition(self) -> WorkflowDefinition:
+        """The workflow without its code."""
+        steps = tuple(step.definition for step in self.steps)
+        return WorkflowDefinition(self.name, self.version, steps, self.recovers_automatically)
+
+
+def _rules(
+    name: str,
+    *,
+    id: str | None = None,  # noqa: A002  # the contract's word
+    timeout: float | None = None,  # a rule of the step, in the contract's words
+    heartbeat_timeout: float | None = None,
+    **flags: Any,
+) -> StepDefinition:
+    return StepDefinition(
+        id=id or name,
+        timeout=None if timeout is None else timedelta(seconds=timeout),
+        heartbeat_timeout=None if heartbeat_timeout is None else timedelta(seconds=heartbeat_timeout),
+        **flags,
+    )
+
+
+def json_step(code: Callable[..., Any]) -> RunStep:
+    """Wrap a step function so that it takes and returns plain JSON values.
+
+    A function that is not `async` runs in a thread. A thread cannot be stopped: after a time-out it runs on, and only
+    its result is dropped.
+    """
+    parse = _state_parser(code)
+    is_async = inspect.iscoroutinefunction(code)
+
+    async def run(context: StepContext, state: Any) -> Any:
+        argument = parse(state)
+        result = await code(context, argument) if is_async else await asyncio.to_thread(code, context, argument)
+        if result is None:
+            return state if argument is state else _plain(argument)
+        return _plain(result)
+
+    return run
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _state_parser(code: Callable[..., Any]) -> Callable[[Any], Any]:
+    parameters = list(inspect.signature(code).parameters.values())
+    if len(parameters) != 2:
+        raise InvalidDefinition(f"Step {code.__name__!r} takes exactly two parameters: the context and the state")
+    kind = get_type_hints(code).get(parameters[1].name)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return TypeAdapter(kind).validate_python
+    return lambda state: state
+
+
+class Registry:
+    """The workflows whose code this process has."""
+
+    def __init__(self, workflows: Iterable[Workflow]) -> None:
+        self._definitions: dict[tuple[str, int], WorkflowDefinition] = {}
+        self._steps: dict[tuple[str, int], list[Step]] = {}
+        for workflow in workflows:
+            key = (workflow.name, workflow.version)
+            if key in self._definitions:
+                raise InvalidDefinition(f"Workflow {workflow.name!r} version {workflow.version} is defined twice")
+            self._definitions[key] = workflow.definition
+            self._steps[key] = list(workflow.steps)
+
+    @classmethod
+    def of_modules(cls, names: Iterable[str]) -> "Registry":
+        """Import the modules and collect every `Workflow` found at their top level.
+
+        Raises:
+            InvalidDefinition: a module is missing, fails to import, or defines no workflow.
+        """
+        found: list[Workflow] = []
+        for name in names:
+            try:
+                module = importlib.import_module(name)
+            except Exception as error:  # whatever a module raises at import, the message has to say which one it was
+                raise InvalidDefinition(f"RATCHET_WORKFLOWS: cannot import {name!r}: {error}") from error
+            workflows = [value for value in vars(module).values() if isinstance(value, Workflow)]
+            if not workflows:
+                raise InvalidDefinition(f"RATCHET_WORKFLOWS: module {name!r} defines no Workflow")
+            found.extend(workflow for workflow in workflows if workflow not in found)
+        return cls(found)
+
+    @property
+    def definitions(self) -> list[WorkflowDefinition]:
+        """Everything known, for registration."""
+        return list(self._definitions.values())
+
+    def find(self, name: str, version: int | None) -> WorkflowDefinition | None:
+        """That version, or the newest one when `version` is None."""
+        if version is None:
+            version = max((known for known_name, known in self._definitions if known_name == name), default=0)
+        return self._definitions.get((name, version))
+
+    def step(self, definition: WorkflowDefinition, index: int) -> Step:
+        """The code of one step."""
+        return self._steps[definition.name, definition.version][index]

@@ -1,0 +1,54 @@
+"""The error tree: one root, and every error knows what it means for the work at hand."""
+
+from datetime import timedelta
+
+
+class RatchetError(Exception):
+    """Root of every error that Ratchet raises on purpose."""
+
+
+class TransientError(RatchetError):
+    """Raised by a step: this may pass by itself, so the step is retried.
+
+    `retry_after` asks for a longer wait than the retry plan has (for example a `Retry-After` header).
+    """
+
+    def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(RatchetError):
+    """Raised by a step: trying again cannot help, so the workflow fails at once."""
+
+
+class HeartbeatLost(TransientError):
+    """The step gave no sign of life within its heartbeat time limit."""
+
+
+class StepTimeout(TransientError):
+    """The step ran longer than its time limit."""
+
+
+class IllegalTransition(RatchetError):
+    """The workflow's status does not allow what was asked."""
+
+
+class CheckpointDamaged(RatchetError):
+    """A checkpoint's content does not match its checksum."""
+
+
+class StateNotStorable(PermanentError):
+    """A step returned something that cannot be kept as JSON."""
+
+
+class InvalidDefinition(RatchetError):
+    """A workflow definition contradicts itself, or another one of the same name and version."""
+
+
+class MalformedMessage(RatchetError):
+    """A message cannot be understood; it is parked with this error's text as the reason."""
+
+
+class InvalidSettings(RatchetError):
+    """The environment holds a value that cannot be used; the text names the variable."""
