@@ -1,0 +1,1 @@
+"""The wire format: commands, events and the envelope they travel in."""

@@ -1,0 +1,108 @@
+"""Every metric, declared once: prefix `ratchet_`, labels from closed sets, never ids."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+STEP_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+QUICK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry of one service, with the process's own figures in it."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
+
+
+class ExecutorMetrics:
+    """What the executor counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.started = Counter("ratchet_workflows_started_total", "Workflows accepted", registry=registry)
+        self.finished = Counter(
+            "ratchet_workflows_finished_total", "Workflows ended by the executor", ["status"], registry=registry
+        )
+        self.steps = Counter("ratchet_steps_total", "Step executions", ["outcome"], registry=registry)
+        self.step_seconds = Histogram(
+            "ratchet_step_seconds", "Time inside step code", buckets=STEP_SECONDS, registry=registry
+        )
+        self.retries = Counter("ratchet_step_retries_total", "Retries planned", registry=registry)
+        self.stale = Counter(
+            "ratchet_stale_messages_total", "Deliveries that had nothing to do", ["reason"], registry=registry
+        )
+        self.fenced = Counter(
+            "ratchet_fenced_commits_total", "Commits refused because the claim was lost", registry=registry
+        )
+        self.takeovers = Counter(
+            "ratchet_takeovers_total", "Workflows taken over from a dead executor", registry=registry
+        )
+        self.parked = Counter("ratchet_parked_messages_total", "Messages set aside", registry=registry)
+        self.running = Gauge("ratchet_running_workflows", "Workflows claimed by this executor", registry=registry)
+        self.commit_seconds = Histogram(
+            "ratchet_commit_seconds", "Time to commit a batch", buckets=QUICK_SECONDS, registry=registry
+        )
+        self.commit_batch = Histogram(
+            "ratchet_commit_batch_size",
+            "Members of a batch",
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+            registry=registry,
+        )
+
+
+class RecoveryMetrics:
+    """What the recovery service counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.commands = Counter(
+            "ratchet_recovery_commands_total", "Recovery commands", ["command", "outcome"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "ratchet_dead_letters_total", "Dead letters looked at", ["verdict"], registry=registry
+        )
+        self.rescues = Counter(
+            "ratchet_rescues_total", "Interrupted workflows found by the scan", ["outcome"], registry=registry
+        )
+        self.scans = Counter("ratchet_restart_scans_total", "Restart scans", ["outcome"], registry=registry)
+        self.last_scan = Gauge("ratchet_last_scan_timestamp_seconds", "End of the last scan", registry=registry)
+        self.relayed = Counter("ratchet_outbox_relayed_total", "Messages a crash left behind", registry=registry)
+        self.outbox = Gauge("ratchet_outbox_messages", "Messages waiting to be published", registry=registry)
+        self.outbox_age = Gauge(
+            "ratchet_outbox_oldest_seconds", "Wait of the oldest message in the outbox", registry=registry
+        )
+        self.needing_attention = Gauge(
+            "ratchet_workflows_needing_attention", "Failed workflows that need a person", registry=registry
+        )
+        self.parked = Counter("ratchet_recovery_parked_messages_total", "Messages set aside", registry=registry)
+
+
+class NotifierMetrics:
+    """What the notifier counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.stored = Counter("ratchet_notifications_stored_total", "Events kept in feeds", ["type"], registry=registry)
+        self.duplicates = Counter(
+            "ratchet_notification_duplicates_total", "Events that were stored already", registry=registry
+        )
+        self.parked = Counter("ratchet_notifier_parked_messages_total", "Events set aside", registry=registry)
+        self.pushed = Counter(
+            "ratchet_notifications_pushed_total", "Events sent to sockets", ["face"], registry=registry
+        )
+        self.sockets = Gauge("ratchet_sockets_open", "Open connections", ["face"], registry=registry)
+        self.refused = Counter("ratchet_sockets_refused_total", "Connections refused", ["reason"], registry=registry)
+        self.dropped = Counter("ratchet_sockets_dropped_total", "Connections cut off", ["reason"], registry=registry)
+        self.push_seconds = Histogram(
+            "ratchet_push_seconds", "From the event to its fan-out", buckets=QUICK_SECONDS, registry=registry
+        )
+
+
+class AdminMetrics:
+    """What the admin API counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter("http_requests_total", "Requests", ["method", "route", "status"], registry=registry)
+        self.seconds = Histogram(
+            "http_request_seconds", "Time to answer", ["method", "route"], buckets=QUICK_SECONDS, registry=registry
+        )
+        self.manual_actions = Counter(
+            "ratchet_manual_actions_total", "Actions of people", ["action", "outcome"], registry=registry
+        )

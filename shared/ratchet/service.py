@@ -1,0 +1,94 @@
+"""How every service runs: settings, logs, one ASGI app under uvicorn, a clean end at SIGTERM."""
+
+import socket
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from types import FrameType
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from ratchet.domain.errors import InvalidDefinition, InvalidSettings
+from ratchet.observability.logging import configure_logging
+from ratchet.settings import Settings, load_settings
+
+EXIT_BAD_SETTINGS = 2
+EXIT_NOT_STARTED = 3
+
+UNREAD_LIMIT = timedelta(seconds=10)
+"""How long sent data may stay unacknowledged before the kernel ends a connection. Pings do not find out who stopped
+reading: their frames wait behind the rest, and even closing waits for the buffer to drain."""
+
+BACKLOG = 2048
+
+
+def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callable[[Settings], int]) -> int:
+    """Run until SIGTERM or Ctrl-C. Exit codes: 0 after a clean end, 2 for wrong settings, 3 when the start failed."""
+    try:
+        settings = load_settings()
+        configure_logging(name, level=settings.log_level, form=settings.log_format)
+        app = build(settings)
+    except (InvalidSettings, InvalidDefinition) as error:
+        sys.stderr.write(f"{name} cannot start. Check the environment:\n{error}\n")
+        return EXIT_BAD_SETTINGS
+    try:
+        listener = claim_port(settings.host, port_of(settings))
+    except OSError as error:
+        place = f"{settings.host}:{port_of(settings)}"
+        sys.stderr.write(f"{name} cannot listen on {place} ({error}): choose another host or port\n")
+        return EXIT_NOT_STARTED
+    server = _Server(server_config(app))
+    structlog.get_logger().info("service.starting", port=listener.getsockname()[1])
+    with listener:
+        server.run(sockets=[listener])
+    return 0 if server.started else EXIT_NOT_STARTED
+
+
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn runs every service; the socket comes from `claim_port`."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        loop="uvloop",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=64 * 1024,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        backlog=BACKLOG,
+    )
+
+
+def claim_port(host: str, port: int) -> socket.socket:
+    """A bound socket whose connections will end when the other side stops reading (where the system can do that).
+
+    It refuses connections until a server listens on it.
+
+    Raises:
+        OSError: the address is taken, or is not ours.
+    """
+    family, kind, protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Connections inherit it from the listener; later they are out of reach.
+            milliseconds = round(UNREAD_LIMIT.total_seconds() * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn raises the signal again after a clean end; a service that was asked to stop ended well."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()

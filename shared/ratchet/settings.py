@@ -1,0 +1,117 @@
+"""Everything that can be configured, read once from the environment with the prefix `RATCHET_`."""
+
+import re
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ratchet.domain.errors import InvalidSettings
+
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(value: Any) -> Any:
+    """`500ms`, `15s`, `5m`, `1h`, or a number of seconds."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise ValueError("write a duration as 500ms, 15s, 5m, 1h or a number of seconds")
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
+    return value
+
+
+def _split(value: Any, *, of: Any = str.strip) -> Any:
+    return tuple(of(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(ge=timedelta(0))]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Durations = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(partial(_split, of=parse_duration))]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The environment of every service. Durations: `15s`, `5m`, or seconds; lists are comma-separated."""
+
+    model_config = SettingsConfigDict(env_prefix="RATCHET_", extra="ignore", frozen=True, secrets_dir=None)
+
+    database_url: SecretStr
+    amqp_url: SecretStr
+    redis_url: SecretStr
+
+    workflows: Words = ()
+    pools: Words = ("default",)
+    retry_delays: Durations = (timedelta(0), timedelta(seconds=2), timedelta(seconds=5))
+    step_timeout: Duration = timedelta(seconds=30)
+    prefetch: Annotated[int, Field(ge=1, le=10_000)] = 200
+    delivery_steps: Annotated[int, Field(ge=1)] = 100
+    delivery_time: Duration = timedelta(minutes=1)
+    shutdown_grace: Duration = timedelta(seconds=8)
+    lease: Duration = timedelta(seconds=30)
+
+    stale_after: Duration = timedelta(minutes=5)
+    recovery_startup_delay: Duration = timedelta(seconds=5)
+    recovery_concurrency: Annotated[int, Field(ge=1, le=1000)] = 5
+    scan_interval: Duration = timedelta(seconds=30)
+    relay_interval: Duration = timedelta(milliseconds=500)
+    relay_after: Duration = timedelta(seconds=1)
+
+    jwt_secret: SecretStr | None = None
+    jwt_jwks_url: str | None = None
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    allowed_origins: Words = ()
+    http_allow: Words = ()
+    recovery_wait: Duration = timedelta(seconds=10)
+
+    host: str = "127.0.0.1"
+    api_port: Port = 8080
+    notifier_port: Port = 8081
+    executor_port: Port = 8082
+    recovery_port: Port = 8083
+
+    log_level: str = "INFO"
+    log_format: Annotated[str, Field(pattern="^(json|console)$")] = "json"
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr) -> SecretStr:
+        # "+asyncpg" is SQLAlchemy's way to name the driver; the driver itself does not know it.
+        url = value.get_secret_value().replace("postgresql+asyncpg://", "postgresql://", 1)
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return SecretStr(url)
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _amqp(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("amqp://", "amqps://")):
+            raise ValueError("must begin with amqp:// or amqps://")
+        return value
+
+    @field_validator("pools")
+    @classmethod
+    def _pools(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or any(not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", pool) for pool in value):
+            raise ValueError("needs one or more pool names of letters, digits, dot, dash or underscore")
+        return value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; `overrides` are for tests.
+
+    Raises:
+        InvalidSettings: naming each variable that is missing or wrong, without its value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"RATCHET_{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise InvalidSettings("\n".join(lines)) from error
