@@ -1,0 +1,119 @@
+"""Claims: who may advance a workflow now. A claim is a fresh random token with a lease on the database's clock."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from ratchet.adapters.postgres.engine import Connection
+from ratchet.domain.recovery import AUTOMATIC_LIMIT
+from ratchet.ports import CheckpointMark, Claim, ClaimAnswer, ClaimRequest, ClaimVerdict
+
+# Rows are locked in id order before anything is decided: an UPDATE ... FROM alone locks in join order and deadlocks
+# against other batches. A retry may be early by its jitter and no more; the row, not the queue, knows when it is due.
+_CLAIM = """
+WITH member AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::boolean[], $5::boolean[])
+    AS m(id, command_id, token, redelivered, take_over)
+), locked AS MATERIALIZED (
+    SELECT w.id, w.status, w.command_id, w.waiting_for, w.recoveries_since_progress AS recoveries, w.claimed_by,
+        w.lease_until < clock_timestamp() AS expired, w.next_attempt_at - clock_timestamp() AS due_in
+    FROM workflow_instances w JOIN member m USING (id) ORDER BY w.id FOR UPDATE OF w
+), verdict AS (
+    SELECT m.id, m.token, l.recoveries, l.due_in, CASE
+        WHEN l.id IS NULL THEN 'unknown'
+        WHEN l.command_id <> m.command_id OR l.waiting_for IS NOT NULL THEN 'stale'
+        WHEN l.status IN ('NotStarted', 'InProgress') THEN
+            CASE WHEN l.due_in > interval '50 milliseconds' THEN 'early' ELSE 'granted' END
+        WHEN l.status <> 'Executing' THEN 'stale'
+        WHEN l.claimed_by = $6 THEN 'granted'
+        WHEN NOT (m.redelivered OR l.expired) THEN 'busy'
+        WHEN m.take_over AND l.recoveries < $8 THEN 'granted'
+        ELSE 'abandoned' END AS verdict,
+        l.status = 'Executing' AND l.claimed_by <> $6 AS is_takeover
+    FROM member m LEFT JOIN locked l USING (id)
+), claimed AS (
+    UPDATE workflow_instances w
+    SET status = 'Executing', claim_token = v.token, claimed_by = $6,
+        lease_until = clock_timestamp() + $7::interval, next_attempt_at = NULL, updated_at = clock_timestamp(),
+        recoveries_since_progress = w.recoveries_since_progress + v.is_takeover::int
+    FROM verdict v WHERE w.id = v.id AND v.verdict = 'granted'
+    RETURNING w.*
+)
+SELECT v.id AS member_id, v.token, v.verdict, coalesce(w.recoveries_since_progress, v.recoveries, 0) AS recoveries,
+    v.due_in, w.definition, w.version, w.owner_id, w.correlation_id, w.current_step_index, w.current_step,
+    w.retry_count, w.failed_attempts, w.generation, w.last_seq, w.checkpoint_seq, w.input::text AS input,
+    (w.pending_inputs -> w.current_step)::text AS inputs,
+    c.state::text AS state, c.step_index, c.step_id, c.checksum, c.committed_at
+FROM verdict v
+LEFT JOIN claimed w ON w.id = v.id
+LEFT JOIN checkpoints c ON c.workflow_id = w.id AND c.seq = w.checkpoint_seq
+"""
+
+# "Executing" and "Paused" both keep a running step's claim: a pause takes effect at the step's commit.
+_EXTEND = """
+UPDATE workflow_instances w SET lease_until = clock_timestamp() + $3::interval
+FROM unnest($1::uuid[], $2::uuid[]) AS held(id, token)
+WHERE w.id = held.id AND w.claim_token = held.token AND w.status IN ('Executing', 'Paused')
+RETURNING w.claim_token
+"""
+
+
+async def claim(
+    connection: Connection | asyncpg.Pool, requests: Sequence[ClaimRequest], *, executor: str, lease: timedelta
+) -> list[ClaimAnswer]:
+    """Answer every request, in order.
+
+    An executor that asks for what it holds itself gets a new token (its old task was cut off), so it must not ask
+    while that task still runs.
+    """
+    rows = await connection.fetch(
+        _CLAIM,
+        [request.workflow_id for request in requests],
+        [request.command_id for request in requests],
+        [request.token for request in requests],
+        [request.redelivered for request in requests],
+        [request.take_over for request in requests],
+        executor,
+        lease,
+        AUTOMATIC_LIMIT,
+    )
+    answers = {row["token"]: _answer(row) for row in rows}
+    return [answers[request.token] for request in requests]
+
+
+async def extend(pool: asyncpg.Pool, held: Sequence[tuple[UUID, UUID]], *, lease: timedelta) -> set[UUID]:
+    """Extend many leases in one statement; returns the tokens that still hold."""
+    ids = [workflow_id for workflow_id, _token in held]
+    rows = await pool.fetch(_EXTEND, ids, [token for _workflow_id, token in held], lease)
+    return {row["claim_token"] for row in rows}
+
+
+def _answer(row: asyncpg.Record) -> ClaimAnswer:
+    verdict = ClaimVerdict(row["verdict"])
+    claim = _claim(row) if verdict is ClaimVerdict.GRANTED else None
+    return ClaimAnswer(verdict, claim, recoveries=row["recoveries"], due_in=row["due_in"])
+
+
+def _claim(row: asyncpg.Record) -> Claim:
+    mark = None
+    if row["checksum"] is not None:
+        mark = CheckpointMark(row["step_index"], row["step_id"], row["checksum"], row["committed_at"])
+    return Claim(
+        workflow_id=row["member_id"],
+        token=row["token"],
+        definition=row["definition"],
+        version=row["version"],
+        owner_id=row["owner_id"],
+        correlation_id=row["correlation_id"],
+        step_index=row["current_step_index"],
+        retry_count=row["retry_count"],
+        failed_attempts=row["failed_attempts"],
+        generation=row["generation"],
+        last_seq=row["last_seq"],
+        checkpoint_seq=row["checkpoint_seq"],
+        state=row["input"] if mark is None else row["state"],
+        checkpoint=mark,
+        inputs=row["inputs"],
+    )

@@ -1,0 +1,68 @@
+"""Connections to Postgres: a plain asyncpg pool for hot paths, an SQLAlchemy engine for free-form queries."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+STATEMENT_TIMEOUT = timedelta(seconds=8)
+IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=10)
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+def plain_url(database_url: str) -> str:
+    """The URL without SQLAlchemy's driver suffix."""
+    return database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """The URL with the driver named, for SQLAlchemy (whose bare `postgresql://` means another driver)."""
+    url = plain_url(database_url).replace("postgres://", "postgresql://", 1)
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+async def connect_pool(database_url: str, *, application: str, size: int, waits_for_disk: bool = True) -> asyncpg.Pool:
+    """Open a pool of at most `size` connections; the server ends statements and idle transactions that hang.
+
+    Without `waits_for_disk` a commit is answered before it is on disk: only for what the broker can bring again.
+    """
+    server_settings = _server_settings(application)
+    if not waits_for_disk:
+        server_settings["synchronous_commit"] = "off"
+    return await asyncpg.create_pool(
+        plain_url(database_url),
+        min_size=1,
+        max_size=size,
+        command_timeout=STATEMENT_TIMEOUT.total_seconds() + 2,
+        server_settings=server_settings,
+    )
+
+
+def connect_engine(database_url: str, *, application: str, size: int) -> AsyncEngine:
+    """An SQLAlchemy engine with the same limits; it connects at first use."""
+    return create_async_engine(
+        sqlalchemy_url(database_url),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=5,
+        connect_args={"server_settings": _server_settings(application), "command_timeout": 10},
+    )
+
+
+@asynccontextmanager
+async def snapshot(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """A connection whose questions all see one moment; nothing can be written."""
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        yield connection
+
+
+def _server_settings(application: str) -> dict[str, str]:
+    return {
+        "application_name": f"ratchet-{application}",
+        "statement_timeout": str(int(STATEMENT_TIMEOUT.total_seconds() * 1000)),
+        "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_TIMEOUT.total_seconds() * 1000)),
+        "timezone": "UTC",
+    }

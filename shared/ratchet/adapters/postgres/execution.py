@@ -1,0 +1,167 @@
+"""The executor's store: single calls in, set-based statements out."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from ratchet.adapters.postgres import claims, commits, inputs, outbox, starts, takeovers
+from ratchet.adapters.postgres.coalescer import CULPRIT_ERRORS, Coalescer
+from ratchet.domain.errors import StateNotStorable
+from ratchet.domain.workflow import WorkflowStatus
+from ratchet.messages.envelope import Outgoing
+from ratchet.observability.metrics import ExecutorMetrics
+from ratchet.ports import (
+    Claim,
+    ClaimAnswer,
+    ClaimRequest,
+    Committed,
+    FailureCommit,
+    Fenced,
+    InputsVerdict,
+    NewWorkflow,
+    StartVerdict,
+    StepCommit,
+    WorkflowPosition,
+)
+
+log = structlog.get_logger()
+
+BATCH = 200
+LOST_ANSWER = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+)
+ROLLED_BACK = (asyncpg.TransactionRollbackError, asyncpg.InsufficientResourcesError)
+RETRY_SECONDS = 0.2
+
+AnyCommit = TypeVar("AnyCommit", StepCommit, FailureCommit, commits.HandOver)
+
+
+class PostgresExecution:
+    """Fulfils `ports.ExecutionStore`.
+
+    `quick` is a pool whose commits do not wait for the disk. Only starts and claims use it: when the server dies with
+    one of those not yet on disk, the broker still holds the message and delivers it again.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, quick: asyncpg.Pool, *, executor: str, lease: timedelta, metrics: ExecutorMetrics
+    ) -> None:
+        self._pool = pool
+        self._quick = quick
+        self._executor = executor
+        self._lease = lease
+        self._metrics = metrics
+        self._starts = Coalescer(self._run_starts, key=lambda item: item.workflow_id, limit=BATCH)
+        self._claims = Coalescer(self._run_claims, key=lambda item: item.workflow_id, limit=BATCH)
+        self._takeovers = Coalescer(self._run_takeovers, key=lambda item: item.workflow_id, limit=BATCH)
+        self._steps = Coalescer(self._run_steps, key=lambda item: item.claim.workflow_id, limit=BATCH)
+        self._failures = Coalescer(self._run_failures, key=lambda item: item.claim.workflow_id, limit=BATCH)
+        self._handovers = Coalescer(self._run_handovers, key=lambda item: item.claim.workflow_id, limit=BATCH)
+        self._published = Coalescer(self._run_published, key=id, limit=BATCH)
+
+    async def start(self, workflow: NewWorkflow) -> StartVerdict:
+        """Insert a workflow unless its id is taken."""
+        return await self._starts.submit(workflow)
+
+    async def claim(self, request: ClaimRequest) -> ClaimAnswer:
+        """Ask for a workflow; a takeover is recorded, audited and announced in the same transaction."""
+        return await (self._takeovers if request.take_over else self._claims).submit(request)
+
+    async def commit_step(self, commit: StepCommit) -> Committed:
+        """Commit a done step.
+
+        Raises:
+            StateNotStorable: Postgres refuses this step's result.
+        """
+        try:
+            return await self._settled(self._steps, commit)
+        except CULPRIT_ERRORS as error:
+            raise StateNotStorable(f"Postgres refuses the step's result: {error}") from error
+
+    async def commit_failure(self, commit: FailureCommit) -> Committed:
+        """Commit a failed attempt."""
+        return await self._settled(self._failures, commit)
+
+    async def hand_over(
+        self, claim: Claim, *, status: WorkflowStatus, command_id: str, outgoing: Sequence[Outgoing]
+    ) -> Committed:
+        """Release a claim without a step having been done."""
+        return await self._settled(self._handovers, commits.HandOver(claim, status.value, command_id, tuple(outgoing)))
+
+    async def locate(self, workflow_id: UUID) -> WorkflowPosition | None:
+        """Where a workflow stands."""
+        return await inputs.locate(self._pool, workflow_id)
+
+    async def keep_inputs(self, workflow_id: UUID, *, step_id: str, message_id: str, inputs_text: str) -> InputsVerdict:
+        """Store the inputs of a step that waits for a command."""
+        return await inputs.keep_inputs(
+            self._pool, workflow_id, step_id=step_id, message_id=message_id, inputs=inputs_text
+        )
+
+    async def extend(self, held: Sequence[tuple[UUID, UUID]]) -> set[UUID]:
+        """Extend all leases in one statement."""
+        return await claims.extend(self._quick, held, lease=self._lease)
+
+    async def forget_published(self, outbox_ids: Sequence[int]) -> None:
+        """Remove confirmed messages from the outbox."""
+        await self._published.submit(list(outbox_ids))
+
+    async def _settled(self, queue: "Coalescer[AnyCommit, Committed | None]", commit: AnyCommit) -> Committed:
+        """Submit until the outcome is known: an answer that was lost says nothing about what the server did."""
+        while True:
+            try:
+                committed = await queue.submit(commit)
+            except ROLLED_BACK:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            except LOST_ANSWER as error:
+                log.warning("commit.outcome_unknown", error=type(error).__name__)
+                fate = await self._fate(commit)
+                if fate.is_open:
+                    continue
+                committed = fate.committed
+            if committed is None:
+                self._metrics.fenced.inc()
+                raise Fenced
+            return committed
+
+    async def _fate(self, commit: commits.Commit) -> commits.Fate:
+        while True:
+            try:
+                return await commits.fate_of(self._pool, commit)
+            except LOST_ANSWER + ROLLED_BACK:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _run_starts(self, batch: list[NewWorkflow]) -> list[StartVerdict]:
+        return await starts.start(self._quick, batch, executor=self._executor, lease=self._lease)
+
+    async def _run_claims(self, batch: list[ClaimRequest]) -> list[ClaimAnswer]:
+        return await claims.claim(self._quick, batch, executor=self._executor, lease=self._lease)
+
+    async def _run_takeovers(self, batch: list[ClaimRequest]) -> list[ClaimAnswer]:
+        return await takeovers.take_over(self._pool, batch, executor=self._executor, lease=self._lease)
+
+    async def _run_steps(self, batch: list[StepCommit]) -> list[Committed | None]:
+        with self._metrics.commit_seconds.time():
+            answers = await commits.commit_steps(self._pool, batch, executor=self._executor, lease=self._lease)
+        self._metrics.commit_batch.observe(len(batch))
+        return answers
+
+    async def _run_failures(self, batch: list[FailureCommit]) -> list[Committed | None]:
+        return await commits.commit_failures(self._pool, batch, executor=self._executor, lease=self._lease)
+
+    async def _run_handovers(self, batch: list[commits.HandOver]) -> list[Committed | None]:
+        return await commits.hand_over(self._pool, batch, lease=self._lease)
+
+    async def _run_published(self, batch: list[list[int]]) -> list[None]:
+        await outbox.mark_published(self._quick, [outbox_id for ids in batch for outbox_id in ids])
+        return [None] * len(batch)

@@ -1,0 +1,141 @@
+"""Feeds in Postgres: numbering under a row lock, so that a cursor never skips what is committed late."""
+
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+
+from ratchet.adapters.postgres.coalescer import Coalescer
+from ratchet.adapters.postgres.engine import Connection
+from ratchet.notifications import FeedState, NewNotification, Notification
+
+MAX_BATCH = 500
+
+# Every batch holds the staff feed, which sorts first: writers queue there and cannot lock each other out.
+_LOCK = "SELECT feed FROM user_feeds WHERE feed = ANY($1::text[]) ORDER BY feed FOR UPDATE"
+
+_CREATE = "INSERT INTO user_feeds (feed) SELECT unnest($1::text[]) ON CONFLICT (feed) DO NOTHING"
+
+# A statement of its own, after the locks: its snapshot holds whatever the previous holder of the locks has committed.
+_STORE = """
+WITH incoming AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::jsonb[], $6::timestamptz[])
+        WITH ORDINALITY AS event (feed, event_id, type, workflow_id, data, occurred_at, place)
+), fresh AS (
+    SELECT incoming.*, user_feeds.newest + row_number() OVER (PARTITION BY feed ORDER BY place) AS seq
+    FROM incoming JOIN user_feeds USING (feed)
+    WHERE NOT EXISTS (
+        SELECT FROM notifications known WHERE known.feed = incoming.feed AND known.event_id = incoming.event_id
+    )
+), stored AS (
+    INSERT INTO notifications (feed, seq, event_id, type, workflow_id, data, occurred_at)
+    SELECT feed, seq, event_id, type, workflow_id, data, occurred_at FROM fresh
+    RETURNING feed, seq, event_id
+), counted AS (
+    UPDATE user_feeds SET newest = last.seq
+    FROM (SELECT feed, max(seq) AS seq FROM stored GROUP BY feed) last
+    WHERE user_feeds.feed = last.feed
+)
+SELECT DISTINCT event_id FROM stored
+"""
+
+_STATE = """
+SELECT coalesce(newest, 0) AS newest, coalesce(pruned, 0) AS pruned, acknowledged, coalesce(muted, '{}') AS muted
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (feed, reader, place)
+LEFT JOIN user_feeds USING (feed)
+LEFT JOIN feed_readers USING (feed, reader)
+ORDER BY place
+"""
+
+_READ_MANY = """
+SELECT known.feed, new.*
+FROM unnest($1::text[], $2::bigint[]) AS known (feed, position)
+CROSS JOIN LATERAL (
+    SELECT seq, type, occurred_at, data::text AS data FROM notifications
+    WHERE notifications.feed = known.feed AND seq > known.position ORDER BY seq LIMIT $3
+) new
+ORDER BY known.feed, new.seq
+"""
+
+_NEWEST = "SELECT feed, newest FROM user_feeds WHERE feed = ANY($1::text[])"
+
+_ACKNOWLEDGE = """
+INSERT INTO feed_readers (feed, reader, acknowledged)
+SELECT feed, reader, least(position, newest)
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS read (feed, reader, position)
+JOIN user_feeds USING (feed)
+WHERE newest > 0
+ORDER BY feed, reader
+ON CONFLICT (feed, reader) DO UPDATE SET acknowledged = greatest(feed_readers.acknowledged, excluded.acknowledged)
+"""
+
+
+class PostgresFeeds:
+    """`ratchet.notifications.FeedStore` on an asyncpg pool that stays the caller's."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._storing: Coalescer[NewNotification, bool] = Coalescer(
+            self._store, key=lambda notification: notification.event_id, limit=MAX_BATCH
+        )
+        self._asking: Coalescer[tuple[str, str], FeedState] = Coalescer(
+            self._states, key=lambda _reading: object(), limit=MAX_BATCH, lanes=2
+        )
+
+    async def store(self, notification: NewNotification) -> bool:
+        """Keep an event in its feeds, once; False if it was there already."""
+        return await self._storing.submit(notification)
+
+    async def state(self, feed: str, reader: str) -> FeedState:
+        """A feed that was never written to is empty."""
+        return await self._asking.submit((feed, reader))
+
+    async def read(self, feed: str, *, after: int, limit: int) -> list[Notification]:
+        """The oldest notifications that are kept above `after`, in order."""
+        return (await self.read_many({feed: after}, limit=limit)).get(feed, [])
+
+    async def read_many(self, positions: Mapping[str, int], *, limit: int) -> dict[str, list[Notification]]:
+        """For each feed what `read` would answer; feeds with nothing new are left out."""
+        rows = await self._pool.fetch(_READ_MANY, list(positions), list(positions.values()), limit)
+        found: dict[str, list[Notification]] = {}
+        for feed, seq, kind, occurred_at, data in rows:
+            found.setdefault(feed, []).append(Notification(seq, kind, occurred_at, data))
+        return found
+
+    async def newest(self, feeds: Sequence[str]) -> dict[str, int]:
+        """The newest number of each feed that was ever written to."""
+        return {row["feed"]: row["newest"] for row in await self._pool.fetch(_NEWEST, list(feeds))}
+
+    async def acknowledge(self, positions: Mapping[tuple[str, str], int]) -> None:
+        """Remember how far each (feed, reader) got: never backwards, never beyond the newest."""
+        feeds, readers = [feed for feed, _reader in positions], [reader for _feed, reader in positions]
+        await self._pool.execute(_ACKNOWLEDGE, feeds, readers, list(positions.values()))
+
+    async def _store(self, batch: list[NewNotification]) -> list[bool]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await _lock(connection, sorted({feed for new in batch for feed in new.feeds}))
+            rows = await connection.fetch(_STORE, *_columns(batch))
+        stored = {row["event_id"] for row in rows}
+        return [new.event_id in stored for new in batch]
+
+    async def _states(self, batch: list[tuple[str, str]]) -> list[FeedState]:
+        rows = await self._pool.fetch(_STATE, [feed for feed, _reader in batch], [reader for _feed, reader in batch])
+        return [FeedState(row["newest"], row["pruned"], row["acknowledged"], frozenset(row["muted"])) for row in rows]
+
+
+async def _lock(connection: Connection, feeds: list[str]) -> None:
+    locked = await connection.fetch(_LOCK, feeds)
+    if len(locked) < len(feeds):
+        await connection.execute(_CREATE, feeds)
+        await connection.fetch(_LOCK, feeds)
+
+
+def _columns(batch: Sequence[NewNotification]) -> list[list[object]]:
+    entries = [(feed, new) for new in batch for feed in new.feeds]
+    return [
+        [feed for feed, _new in entries],
+        [new.event_id for _feed, new in entries],
+        [new.type.value for _feed, new in entries],
+        [new.workflow_id for _feed, new in entries],
+        [new.data for _feed, new in entries],
+        [new.occurred_at for _feed, new in entries],
+    ]

@@ -1,0 +1,63 @@
+"""Brings the schema to its newest version: `python -m ratchet.adapters.postgres.migrate [revision]`."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ratchet.adapters.postgres.engine import sqlalchemy_url
+
+_LOCK = 7_246_173  # any constant: two migrating processes wait for each other
+
+
+async def migrate(database_url: str, revision: str = "head") -> None:
+    """Upgrade to `revision` (or downgrade with "base"); safe to repeat and to run from several processes at once."""
+    engine = create_async_engine(sqlalchemy_url(database_url))
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            await connection.run_sync(_run, revision)
+    finally:
+        await engine.dispose()
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, without an ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def newest_revision() -> str:
+    """The revision this code needs."""
+    from alembic.script import ScriptDirectory
+
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
+def _run(connection: Connection, revision: str) -> None:
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    if revision == "base":
+        command.downgrade(config, revision)
+    else:
+        command.upgrade(config, revision)
+
+
+def main() -> int:
+    """Migrate the database that `RATCHET_DATABASE_URL` names."""
+    url = os.environ.get("RATCHET_DATABASE_URL")
+    if not url:
+        sys.stderr.write("RATCHET_DATABASE_URL is not set: it names the database to migrate\n")
+        return 2
+    asyncio.run(migrate(url, *sys.argv[1:2]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Who has read a feed how far: the staff feed has many readers, so the position belongs to the reader."""
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        CREATE TABLE feed_readers (
+            feed text NOT NULL,
+            reader text NOT NULL,
+            acknowledged bigint,
+            muted text[] NOT NULL DEFAULT '{}',
+            PRIMARY KEY (feed, reader)
+        )
+        """
+    )
+    op.execute("ALTER TABLE user_feeds DROP COLUMN acknowledged")
+    # Pruning looks for old rows; they lie in the order of their storing, so a small block index is enough.
+    op.execute("CREATE INDEX notifications_by_age ON notifications USING brin (stored_at)")
+
+
+def downgrade() -> None:
+    op.execute("DROP INDEX notifications_by_age")
+    op.execute("ALTER TABLE user_feeds ADD COLUMN acknowledged bigint NOT NULL DEFAULT 0")
+    op.execute("DROP TABLE feed_readers")

@@ -1,0 +1,231 @@
+"""The recovery service's store: rows are locked, looked at, and changed in one transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+import structlog
+
+from ratchet.adapters.postgres import definitions, outbox, recovery_records
+from ratchet.adapters.postgres.commits import ATTEMPTS_OF
+from ratchet.adapters.postgres.engine import Connection
+from ratchet.domain.checkpoint import Position
+from ratchet.domain.definition import WorkflowDefinition
+from ratchet.domain.recovery import StoredCheckpoint
+from ratchet.domain.workflow import WorkflowStatus
+from ratchet.messages.envelope import Outgoing
+from ratchet.ports import Change, MessagePublisher, RecoveryRecord, SkippedStep, WorkflowRow
+
+log = structlog.get_logger()
+
+_SCAN_LOCK = 7_246_174  # any constant: one scan at a time, whatever the number of recovery services
+
+_ROW = """
+SELECT id, definition, version, owner_id, status::text AS status, correlation_id, current_step_index AS step_index,
+    current_step, waiting_for, (SELECT array_agg(step) FROM jsonb_object_keys(pending_inputs) AS step) AS inputs_for,
+    command_id, claimed_by, retry_count, recoveries_since_progress AS recoveries, checkpoint_seq, last_seq,
+    last_checkpoint_at, failure_kind, failure_reason, requires_manual_intervention
+FROM workflow_instances
+"""
+
+_LOCK = f"{_ROW} WHERE id = $1 FOR UPDATE"
+
+# Three ways to be forgotten: the holder's lease ran out; nothing happened for long; a retry is overdue. A workflow that
+# waits for a command is never forgotten, unless its inputs are there. Selecting and locking are one step, so two
+# scans never get the same row.
+_LOCK_INTERRUPTED = f"""
+{_ROW}
+WHERE (status = 'Executing' AND lease_until < clock_timestamp())
+   OR (status IN ('NotStarted', 'InProgress') AND (waiting_for IS NULL OR pending_inputs ? waiting_for)
+       AND greatest(next_attempt_at, updated_at) < clock_timestamp() - $1::interval)
+ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+_LOCK_UNATTENDED = f"""
+{_ROW}
+WHERE status = 'Failed' AND NOT requires_manual_intervention AND failed_at < clock_timestamp() - $1::interval
+ORDER BY failed_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+_INPUT = "SELECT input::text FROM workflow_instances WHERE id = $1"
+
+_CHECKPOINTS = """
+SELECT seq, parent_seq, step_index, step_id, state::text AS state, checksum, committed_at
+FROM checkpoints WHERE workflow_id = $1 ORDER BY seq
+"""
+
+# Attempts of a step are numbered through, also after it was started afresh.
+_APPLY = f"""
+UPDATE workflow_instances w SET
+    status = $2::text::workflow_status, current_step_index = $3, current_step = $4, checkpoint_seq = $5,
+    command_id = $6, waiting_for = $7, recoveries_since_progress = $8,
+    last_checkpoint_at = (SELECT committed_at FROM checkpoints WHERE workflow_id = w.id AND seq = $5),
+    last_seq = greatest(last_seq, $5),
+    pending_inputs = CASE WHEN $13::text IS NULL THEN pending_inputs ELSE pending_inputs - $13::text END,
+    claim_token = CASE WHEN $10 THEN claim_token END,
+    claimed_by = CASE WHEN $10 THEN claimed_by END,
+    lease_until = CASE WHEN $10 THEN lease_until END,
+    retry_count = CASE WHEN $9 THEN 0 ELSE retry_count END,
+    generation = generation + $9::int,
+    failed_attempts = CASE WHEN $10 THEN failed_attempts ELSE {ATTEMPTS_OF.format(step="$4")} END,
+    next_attempt_at = NULL,
+    failure_kind = CASE WHEN $2 IN ('Failed', 'Cancelled') THEN coalesce($14, failure_kind) END,
+    failure_class = CASE WHEN $2 IN ('Failed', 'Cancelled') THEN coalesce($15, failure_class) END,
+    failure_reason = CASE WHEN $2 IN ('Failed', 'Cancelled') THEN coalesce($12, failure_reason) END,
+    failed_at = CASE WHEN $2 IN ('Failed', 'Cancelled') THEN
+        CASE WHEN $12::text IS NULL THEN failed_at ELSE clock_timestamp() END END,
+    requires_manual_intervention = $11,
+    finished_at = CASE WHEN $2 IN ('Completed', 'Cancelled') THEN clock_timestamp() END,
+    updated_at = clock_timestamp()
+WHERE id = $1
+"""
+
+_KEEP_SKIPPED = """
+INSERT INTO checkpoints (workflow_id, seq, parent_seq, step_index, step_id, attempt, skipped, state, checksum)
+VALUES ($1, $2, $3, $4, $5, 0, true, $6, $7)
+"""
+
+
+class PostgresRecovery:
+    """Fulfils `ports.RecoveryStore`."""
+
+    def __init__(self, pool: asyncpg.Pool, publisher: MessagePublisher) -> None:
+        self._pool = pool
+        self._publisher = publisher
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["PostgresTransaction"]:
+        """Commit at the end of the block, then publish what was posted; what cannot be published is the relay's."""
+        async with self._pool.acquire() as connection:
+            async with connection.transaction():
+                transaction = PostgresTransaction(connection)
+                yield transaction
+            await self._send(connection, transaction.posted)
+
+    @asynccontextmanager
+    async def scanning(self) -> AsyncIterator[bool]:
+        """True for one holder at a time. It saves double work only: two scans at once would be correct, too."""
+        async with self._pool.acquire() as connection:
+            is_ours = bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", _SCAN_LOCK))
+            try:
+                yield is_ours
+            finally:
+                if is_ours:
+                    await connection.execute("SELECT pg_advisory_unlock($1)", _SCAN_LOCK)
+
+    async def _send(self, connection: Connection, posted: dict[int, Outgoing]) -> None:
+        if not posted:
+            return
+        try:
+            await self._publisher.publish(list(posted.values()))
+            await outbox.mark_published(connection, list(posted))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # whatever it was, the committed outbox rows remain for the relay
+            log.warning("outbox.left_to_relay", error=type(error).__name__, messages=len(posted))
+
+
+class PostgresTransaction:
+    """Fulfils `ports.RecoveryTransaction`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.posted: dict[int, Outgoing] = {}
+
+    async def is_recorded(self, recovery_id: str) -> bool:
+        """Whether this recovery was handled already."""
+        return await recovery_records.is_recorded(self._connection, recovery_id)
+
+    async def lock(self, workflow_id: UUID) -> WorkflowRow | None:
+        """Read a workflow and keep everybody else from changing it."""
+        row = await self._connection.fetchrow(_LOCK, workflow_id)
+        return None if row is None else _workflow(row)
+
+    async def lock_interrupted(self, *, stale_after: timedelta, limit: int) -> list[WorkflowRow]:
+        """Workflows that nothing will move any more."""
+        return [_workflow(row) for row in await self._connection.fetch(_LOCK_INTERRUPTED, stale_after, limit)]
+
+    async def lock_unattended(self, *, older_than: timedelta, limit: int) -> list[WorkflowRow]:
+        """Failed workflows whose dead letter was lost."""
+        return [_workflow(row) for row in await self._connection.fetch(_LOCK_UNATTENDED, older_than, limit)]
+
+    async def definition_of(self, row: WorkflowRow) -> WorkflowDefinition | None:
+        """The workflow's definition, as an executor registered it."""
+        return await definitions.find(self._connection, row.definition, row.version)
+
+    async def input_of(self, workflow_id: UUID) -> Any:
+        """The state before the first step."""
+        return orjson.loads(await self._connection.fetchval(_INPUT, workflow_id))
+
+    async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:
+        """Every checkpoint, of every line, oldest first."""
+        rows = await self._connection.fetch(_CHECKPOINTS, workflow_id)
+        return [_checkpoint(workflow_id, row) for row in rows]
+
+    async def apply(self, row: WorkflowRow, change: Change) -> None:
+        """Write a change, and the checkpoint of a skipped step."""
+        if change.skipped is not None:
+            await self._keep_skipped(change.skipped)
+        failure = change.failure
+        await self._connection.execute(
+            _APPLY,
+            row.id,
+            change.status.value,
+            change.step_index,
+            change.current_step,
+            change.checkpoint_seq,
+            change.command_id,
+            change.waiting_for,
+            change.recoveries,
+            change.fresh_start,
+            change.keeps_claim,
+            change.needs_person,
+            None if failure is None else failure.reason,
+            None if change.skipped is None else change.skipped.position.step_id,
+            None if failure is None else failure.kind.value,
+            None if failure is None else failure.error_class,
+        )
+
+    async def record(self, records: Sequence[RecoveryRecord]) -> None:
+        """Write recoveries and their audit rows."""
+        await recovery_records.record(self._connection, records)
+
+    async def post(self, messages: Sequence[Outgoing]) -> None:
+        """Write messages to the outbox."""
+        ids = await outbox.add(self._connection, messages)
+        self.posted.update(zip(ids, messages, strict=True))
+
+    async def _keep_skipped(self, skipped: SkippedStep) -> None:
+        place = skipped.position
+        await self._connection.execute(
+            _KEEP_SKIPPED,
+            place.workflow_id,
+            place.seq,
+            skipped.parent_seq,
+            place.step_index,
+            place.step_id,
+            orjson.dumps(skipped.state).decode(),
+            skipped.checksum,
+        )
+
+
+def _workflow(row: asyncpg.Record) -> WorkflowRow:
+    values: dict[str, Any] = dict(row)
+    values["status"] = WorkflowStatus(values["status"])
+    values["inputs_for"] = frozenset(values["inputs_for"] or ())
+    return WorkflowRow(**values)
+
+
+def _checkpoint(workflow_id: UUID, row: asyncpg.Record) -> StoredCheckpoint:
+    return StoredCheckpoint(
+        position=Position(workflow_id, row["seq"], row["step_index"], row["step_id"]),
+        parent_seq=row["parent_seq"],
+        state=orjson.loads(row["state"]),
+        checksum=row["checksum"],
+        committed_at=row["committed_at"],
+    )

@@ -1,0 +1,63 @@
+"""Taking a workflow over from a dead executor: a claim that is recorded, audited and announced as a recovery."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import asyncpg
+
+from ratchet.adapters.postgres import claims, outbox, recovery_records
+from ratchet.domain.recovery import SYSTEM, RecoveryKind, RecoveryOutcome
+from ratchet.domain.workflow import WorkflowStatus
+from ratchet.messages.envelope import Outgoing
+from ratchet.messages.events import Subject, announce, recovered
+from ratchet.ports import Claim, ClaimAnswer, ClaimRequest, RecoveryRecord
+
+REASON = "Its executor stopped"
+
+_STEP = "SELECT current_step FROM workflow_instances WHERE id = $1"
+
+
+async def take_over(
+    pool: asyncpg.Pool, requests: Sequence[ClaimRequest], *, executor: str, lease: timedelta
+) -> list[ClaimAnswer]:
+    """Claim, and for each workflow granted write the recovery, the audit row and the event; all or nothing.
+
+    The events are left to recovery's relay, which publishes them within a second or two.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        answers = await claims.claim(connection, requests, executor=executor, lease=lease)
+        granted = [answer.claim for answer in answers if answer.claim is not None]
+        steps = [await connection.fetchval(_STEP, claim.workflow_id) for claim in granted]
+        await recovery_records.record(
+            connection, [_recovery(claim, step, executor) for claim, step in zip(granted, steps, strict=True)]
+        )
+        await outbox.add(connection, [_event(claim, step) for claim, step in zip(granted, steps, strict=True)])
+    return answers
+
+
+def _recovery(claim: Claim, step: str | None, executor: str) -> RecoveryRecord:
+    return RecoveryRecord(
+        id=str(uuid4()),
+        workflow_id=claim.workflow_id,
+        kind=RecoveryKind.TAKEOVER,
+        actor=SYSTEM,
+        outcome=RecoveryOutcome.RESUMED,
+        correlation_id=claim.correlation_id,
+        reason=REASON,
+        status=WorkflowStatus.EXECUTING,
+        resumed_from=_resumed_from(claim),
+        resumed_step=step,
+        checkpoint_seq=claim.checkpoint_seq,
+        after={"claimedBy": executor},
+    )
+
+
+def _event(claim: Claim, step: str | None) -> Outgoing:
+    event = recovered(resumed_from=_resumed_from(claim), resumed_step=step, reason=REASON)
+    subject = Subject(claim.workflow_id, claim.owner_id, claim.correlation_id)
+    return announce(event, subject, event_id=str(uuid4()), at=datetime.now(UTC))
+
+
+def _resumed_from(claim: Claim) -> datetime | None:
+    return None if claim.checkpoint is None else claim.checkpoint.committed_at

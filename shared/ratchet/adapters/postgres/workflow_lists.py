@@ -1,0 +1,147 @@
+"""Lists of workflows, page by page: everybody's or one owner's, and the failed ones with all their filters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Interval,
+    Select,
+    Uuid,
+    and_,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ratchet.adapters.postgres.tables import INSTANT, accepted_starts, workflow_instances
+from ratchet.adapters.postgres.workflow_views import WorkflowView
+from ratchet.domain.workflow import WorkflowStatus
+from ratchet.failed_filter import FailedFilter
+
+ENGINE_OUTAGES: tuple[type[Exception], ...] = (OperationalError, InterfaceError, PoolTimeout)
+"""The server is away or busy, as SQLAlchemy tells it."""
+
+Edge = tuple[datetime, UUID]
+"""Time and id of the last row of a page: the next page begins behind it."""
+
+_W = workflow_instances.c
+_A = accepted_starts.c
+
+_COLUMNS = [_W.id.label("workflow_id") if name == "workflow_id" else _W[name] for name in WorkflowView.__slots__]
+
+# A literal rather than a parameter: only so can the planner prove that the index of failed rows applies.
+IS_FAILED: ColumnElement[bool] = _W.status == literal_column("'Failed'::workflow_status")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which workflows a list shows; nothing given means all."""
+
+    owner: str | None
+    definition: str | None
+    statuses: tuple[WorkflowStatus, ...]
+
+
+class WorkflowLists:
+    """Pages of workflows; each page costs the same, however far down it lies."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def newest(
+        self,
+        *,
+        owner: str | None,
+        definition: str | None,
+        statuses: Sequence[WorkflowStatus],
+        after: Edge | None,
+        limit: int,
+    ) -> tuple[list[WorkflowView], Edge | None]:
+        """Workflows, newest first, and where the next page begins (None: this is the last)."""
+        wanted = _Wanted(owner, definition, tuple(statuses))
+        async with self._engine.connect() as connection:
+            # Promised ones first: one that begins between the two questions is then seen twice rather than not at all.
+            promised = []
+            if not wanted.statuses or WorkflowStatus.NOT_STARTED in wanted.statuses:
+                rows = await connection.execute(_promised(wanted, after).limit(limit + 1))
+                promised = [WorkflowView.accepted(row) for row in rows.mappings()]
+            rows = await connection.execute(_begun(wanted, after).limit(limit + 1))
+            begun = [WorkflowView(**row) for row in rows.mappings()]
+        views = {view.workflow_id: view for view in promised + begun}
+        ordered = sorted(views.values(), key=lambda view: (view.created_at, view.workflow_id), reverse=True)
+        page = ordered[:limit]
+        return page, (page[-1].created_at, page[-1].workflow_id) if len(ordered) > limit else None
+
+    async def failed(
+        self, wanted: FailedFilter, *, after: Edge | None, limit: int, newest_first: bool = False
+    ) -> tuple[list[WorkflowView], Edge | None]:
+        """Failed workflows by the time of their failure, and where the next page begins."""
+        place = tuple_(_W.failed_at, _W.id)
+        query = select(*_COLUMNS).where(*failed_conditions(wanted))
+        if newest_first:
+            query = query.order_by(_W.failed_at.desc(), _W.id.desc())
+            query = query if after is None else query.where(place < _edge(after))
+        else:
+            query = query.order_by(_W.failed_at, _W.id)
+            query = query if after is None else query.where(place > _edge(after))
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(query.limit(limit + 1))
+            views = [WorkflowView(**row) for row in rows.mappings()]
+        page = views[:limit]
+        if len(views) <= limit or page[-1].failed_at is None:
+            return page, None
+        return page, (page[-1].failed_at, page[-1].workflow_id)
+
+
+def failed_conditions(wanted: FailedFilter) -> list[ColumnElement[bool]]:
+    """The filter as conditions on `workflow_instances`, for the list and for whoever acts on all that match."""
+    conditions: list[ColumnElement[bool]] = [IS_FAILED]
+    if wanted.definition is not None:
+        conditions.append(_W.definition == wanted.definition)
+    if wanted.step is not None:
+        conditions.append(_W.current_step == wanted.step)
+    if wanted.owner is not None:
+        conditions.append(_W.owner_id == wanted.owner)
+    if wanted.kind is not None:
+        conditions.append(_W.failure_kind == wanted.kind.value)
+    if wanted.older_than is not None:
+        conditions.append(_W.failed_at < func.now() - literal(wanted.older_than, Interval))
+    if wanted.text is not None:
+        # Not LIKE: a percent sign in the text is a percent sign.
+        conditions.append(func.strpos(func.lower(_W.failure_reason), func.lower(wanted.text)) > 0)
+    return conditions
+
+
+def _begun(wanted: _Wanted, after: Edge | None) -> Select[Any]:
+    query = select(*_COLUMNS).order_by(_W.created_at.desc(), _W.id.desc())
+    if wanted.owner is not None:
+        query = query.where(_W.owner_id == wanted.owner)
+    if wanted.definition is not None:
+        query = query.where(_W.definition == wanted.definition)
+    if wanted.statuses:
+        query = query.where(_W.status.in_(wanted.statuses))
+    return query if after is None else query.where(tuple_(_W.created_at, _W.id) < _edge(after))
+
+
+def _promised(wanted: _Wanted, after: Edge | None) -> Select[Any]:
+    begun = exists().where(and_(_W.id == _A.workflow_id))
+    query = select(accepted_starts).where(~begun).order_by(_A.accepted_at.desc(), _A.workflow_id.desc())
+    if wanted.owner is not None:
+        query = query.where(_A.owner_id == wanted.owner)
+    if wanted.definition is not None:
+        query = query.where(_A.definition == wanted.definition)
+    return query if after is None else query.where(tuple_(_A.accepted_at, _A.workflow_id) < _edge(after))
+
+
+def _edge(after: Edge) -> Any:
+    return tuple_(literal(after[0], INSTANT), literal(after[1], Uuid))

@@ -1,0 +1,1 @@
+"""RabbitMQ: wake-up calls in, wake-up calls and events out."""
