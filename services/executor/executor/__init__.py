@@ -1,0 +1,1 @@
+"""The executor: runs the steps of workflows and commits each of them once."""

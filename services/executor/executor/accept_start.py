@@ -1,0 +1,155 @@
+"""A `workflow.start`: one workflow, or an array of them, each accepted once and then advanced."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import structlog
+from pydantic import ValidationError
+from ratchet.authoring import Registry
+from ratchet.domain.errors import MalformedMessage
+from ratchet.messages.commands import MAX_BULK, StartWorkflow, decode, explain
+from ratchet.messages.envelope import MAX_BODY_BYTES, MAX_BULK_BYTES, Incoming
+from ratchet.observability.metrics import ExecutorMetrics
+from ratchet.ports import Claim, ExecutionStore, NewWorkflow, ParkingLot, StartVerdict
+
+from executor.delivery import Delivery, Ending
+from executor.resume_workflow import ResumeWorkflow
+from executor.run_workflow import RunWorkflow
+
+log = structlog.get_logger()
+
+
+class AcceptStart:
+    """The use case. One instance serves all deliveries; `slots` bounds how many workflows run at once."""
+
+    def __init__(
+        self,
+        *,
+        store: ExecutionStore,
+        registry: Registry,
+        run: RunWorkflow,
+        resume: ResumeWorkflow,
+        parking: ParkingLot,
+        metrics: ExecutorMetrics,
+        slots: int,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._run = run
+        self._resume = resume
+        self._parking = parking
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(slots)
+
+    async def __call__(self, message: Incoming, delivery: Delivery) -> Ending:
+        """Safe to repeat.
+
+        Raises:
+            MalformedMessage: the whole message cannot be understood. A bad member of an array is parked by itself.
+        """
+        if message.body.lstrip()[:1] == b"[":
+            return await self._accept_all(message, delivery)
+        if len(message.body) > MAX_BODY_BYTES:
+            raise MalformedMessage(f"The body has {len(message.body)} bytes; a command has at most {MAX_BODY_BYTES}")
+        return await self._accept(decode(StartWorkflow, message.body), delivery)
+
+    async def _accept_all(self, message: Incoming, delivery: Delivery) -> Ending:
+        shared = replace(delivery, is_shared=True)
+        outcomes = await asyncio.gather(
+            *(self._in_slot(self._accept_part(message, part, shared)) for part in _parts(message.body)),
+            return_exceptions=True,
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                # The others have ended; when the message comes again only the unfinished ones do anything.
+                raise outcome
+        return Ending.DONE
+
+    async def _in_slot(self, work: "Awaitable[None]") -> None:
+        async with self._slots:
+            await work
+
+    async def _accept_part(self, message: Incoming, part: Any, delivery: Delivery) -> None:
+        try:
+            await self._accept(_validated(part), delivery)
+        except MalformedMessage as error:
+            await self._parking.park(message, str(error), part=part)
+
+    async def _accept(self, command: StartWorkflow, delivery: Delivery) -> Ending:
+        workflow = self._resolve(command, delivery)
+        match await self._store.start(workflow):
+            case StartVerdict.NEW:
+                self._metrics.started.inc()
+                claim = _fresh_claim(workflow)
+                return Ending.DONE if claim is None else await self._run(claim, delivery)
+            case StartVerdict.AGAIN:
+                return await self._resume(workflow.workflow_id, delivery)
+            case StartVerdict.KNOWN:
+                self._metrics.stale.labels("known").inc()
+                return Ending.DONE
+            case StartVerdict.CONFLICT:
+                raise MalformedMessage(f"Workflow {command.workflow_id} exists with other content")
+
+    def _resolve(self, command: StartWorkflow, delivery: Delivery) -> NewWorkflow:
+        definition = self._registry.find(command.definition, command.version)
+        if definition is None:
+            version = "" if command.version is None else f" version {command.version}"
+            raise MalformedMessage(f"No executor knows a workflow {command.definition!r}{version}")
+        first = definition.steps[0]
+        return NewWorkflow(
+            workflow_id=command.workflow_id,
+            definition=definition.name,
+            version=definition.version,
+            owner_id=command.owner_id,
+            input=orjson.dumps(command.input).decode(),
+            content_hash=command.content_hash(),
+            correlation_id=delivery.correlation_id,
+            command_id=delivery.command_id,
+            first_step=first.id,
+            first_step_waits=first.waits_for_command,
+            claim=None if first.waits_for_command else uuid4(),
+        )
+
+
+def _parts(body: bytes) -> list[Any]:
+    if len(body) > MAX_BULK_BYTES:
+        raise MalformedMessage(f"The body has {len(body)} bytes; a bulk start has at most {MAX_BULK_BYTES}")
+    try:
+        parts = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedMessage(f"body: {error}") from error
+    if len(parts) > MAX_BULK:
+        raise MalformedMessage(f"A bulk start has at most {MAX_BULK} workflows, not {len(parts)}")
+    return list(parts)
+
+
+def _validated(part: Any) -> StartWorkflow:
+    try:
+        return StartWorkflow.model_validate_json(orjson.dumps(part))
+    except ValidationError as error:
+        raise MalformedMessage(explain(error)) from error
+
+
+def _fresh_claim(workflow: NewWorkflow) -> Claim | None:
+    """The claim that came with the insert, so that nothing has to be read back."""
+    if workflow.claim is None:
+        return None
+    return Claim(
+        workflow_id=workflow.workflow_id,
+        token=workflow.claim,
+        definition=workflow.definition,
+        version=workflow.version,
+        owner_id=workflow.owner_id,
+        correlation_id=workflow.correlation_id,
+        step_index=0,
+        retry_count=0,
+        failed_attempts=0,
+        generation=0,
+        last_seq=0,
+        checkpoint_seq=None,
+        state=workflow.input,
+    )

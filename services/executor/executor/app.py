@@ -1,0 +1,190 @@
+"""The executor's composition root: everything is built here, once, and handed to who needs it."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+import asyncpg
+import structlog
+from faststream.rabbit import RabbitBroker
+from ratchet.adapters.parking import Parking
+from ratchet.adapters.postgres import definitions
+from ratchet.adapters.postgres.engine import connect_pool
+from ratchet.adapters.postgres.execution import PostgresExecution
+from ratchet.adapters.rabbitmq import topology
+from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, is_consuming, stop_intake
+from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.authoring import Registry
+from ratchet.domain.retry import Retry
+from ratchet.messages.commands import RecoveryCommand, RestartScan, encode
+from ratchet.messages.envelope import Outgoing
+from ratchet.messages.routes import COMMANDS, Route, recovery_key
+from ratchet.observability.health import Check, health_routes
+from ratchet.observability.metrics import ExecutorMetrics, new_registry
+from ratchet.settings import Settings
+from starlette.applications import Starlette
+
+from executor.accept_start import AcceptStart
+from executor.drive_step import DriveStep
+from executor.holdings import Holdings
+from executor.leave import Leave
+from executor.outlet import Outlet
+from executor.resume_workflow import ResumeWorkflow
+from executor.rules import Rules
+from executor.run_workflow import RunWorkflow
+from executor.subscribers import StepSubscriber
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The executor as an ASGI app: its work runs in the lifespan, its health is what is served.
+
+    Raises:
+        InvalidDefinition: a module of `RATCHET_WORKFLOWS` is missing or wrong.
+    """
+    registry = Registry.of_modules(settings.workflows)
+    numbers = new_registry()
+    metrics = ExecutorMetrics(numbers)
+    checks: dict[str, Check] = {}
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _start(settings, registry, metrics, stack, checks)
+            yield
+
+    return Starlette(routes=health_routes(numbers, checks), lifespan=lifespan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    pool: asyncpg.Pool
+    quick: asyncpg.Pool
+    publisher: Publisher
+    broker: RabbitBroker
+
+
+async def _start(
+    settings: Settings, registry: Registry, metrics: ExecutorMetrics, stack: AsyncExitStack, checks: dict[str, Check]
+) -> None:
+    rules = _rules(settings, registry)
+    servers = await _connect(settings, stack)
+    await _prepare(servers, registry, rules)
+    name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+    store = PostgresExecution(servers.pool, servers.quick, executor=name, lease=settings.lease, metrics=metrics)
+    holdings = Holdings(store, metrics, lease=settings.lease)
+    outlet = Outlet(store, servers.publisher)
+    leave = Leave(store=store, outlet=outlet, rules=rules, metrics=metrics)
+    run = RunWorkflow(
+        store=store, registry=registry, holdings=holdings, outlet=outlet, leave=leave, rules=rules, metrics=metrics
+    )
+    resume = ResumeWorkflow(
+        store=store, run=run, holdings=holdings, publisher=servers.publisher, rules=rules, metrics=metrics
+    )
+    parking = Parking(servers.pool, servers.publisher, service="executor")
+    start = AcceptStart(
+        store=store,
+        registry=registry,
+        run=run,
+        resume=resume,
+        parking=parking,
+        metrics=metrics,
+        slots=settings.prefetch,
+    )
+    drive = DriveStep(store=store, resume=resume, metrics=metrics)
+    for pool in settings.pools:
+        subscriber = StepSubscriber(start=start, drive=drive, resume=resume, parking=parking, pool=pool)
+        consume(servers.broker, topology.steps_queue(pool), subscriber, prefetch=settings.prefetch)
+    checks.update(_checks(servers))
+    stack.push_async_callback(outlet.settle)
+    leases = asyncio.create_task(holdings.keep_leases())
+    stack.push_async_callback(_cancel, leases)
+    await servers.broker.start()
+    stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
+    await servers.publisher.publish([_scan_request()])
+    log.info("executor.ready", executor=name, pools=list(settings.pools), workflows=len(registry.definitions))
+
+
+def _rules(settings: Settings, registry: Registry) -> Rules:
+    plans = [settings.retry_delays] + [
+        step.retry.delays for item in registry.definitions for step in item.steps if step.retry is not None
+    ]
+    return Rules(
+        pools=frozenset(settings.pools),
+        retry=Retry(*(delay.total_seconds() for delay in settings.retry_delays)),
+        step_timeout=settings.step_timeout,
+        delivery_steps=settings.delivery_steps,
+        delivery_time=settings.delivery_time,
+        delays=tuple(sorted({delay for plan in plans for delay in plan if delay})),
+    )
+
+
+async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
+    database_url, amqp_url = settings.database_url.get_secret_value(), settings.amqp_url.get_secret_value()
+    pool = await connect_pool(database_url, application="executor", size=8)
+    stack.push_async_callback(_close_pool, pool)
+    quick = await connect_pool(database_url, application="executor-claims", size=4, waits_for_disk=False)
+    stack.push_async_callback(_close_pool, quick)
+    publisher = await Publisher.open(amqp_url, name="ratchet-executor-publisher")
+    stack.push_async_callback(publisher.close)
+    broker = consumer_broker(amqp_url, name="ratchet-executor")
+    stack.push_async_callback(broker.stop)
+    return _Servers(pool, quick, publisher, broker)
+
+
+async def _prepare(servers: _Servers, registry: Registry, rules: Rules) -> None:
+    async with servers.publisher.connection.channel() as channel:
+        pools = rules.pools | {step.pool for item in registry.definitions for step in item.steps}
+        await topology.declare(channel, pools=pools, delays=rules.delays)
+    for changed in await definitions.register(servers.pool, registry.definitions):
+        log.warning("definition.changed", definition=changed, advice="steps changed: raise the workflow's version")
+
+
+def _checks(servers: _Servers) -> dict[str, Check]:
+    async def database() -> bool:
+        return bool(await servers.pool.fetchval("SELECT true"))
+
+    async def broker() -> bool:
+        return servers.publisher.is_connected
+
+    async def subscribed() -> bool:
+        return is_consuming(servers.broker)
+
+    return {"database": database, "broker": broker, "subscribed": subscribed}
+
+
+def _scan_request() -> Outgoing:
+    return Outgoing(
+        route=Route(COMMANDS, recovery_key(RecoveryCommand.RESTART_SCAN)),
+        message_id=str(uuid4()),
+        type=RecoveryCommand.RESTART_SCAN.value,
+        body=encode(RestartScan(reason="an executor started")),
+        correlation_id=str(uuid4()),
+        delay=timedelta(minutes=1),
+    )
+
+
+async def _drain(broker: RabbitBroker, holdings: Holdings, grace: timedelta) -> None:
+    await stop_intake(broker)
+    with suppress(TimeoutError):
+        await holdings.drain(grace)
+    log.info("executor.drained")
+
+
+async def _close_pool(pool: asyncpg.Pool) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), timeout=2)
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,122 @@
+"""The claims this executor holds, and what keeps them: leases extended all at once, steps stopped when one is lost."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from enum import Enum, auto
+from uuid import UUID
+
+import structlog
+from ratchet.observability.metrics import ExecutorMetrics
+from ratchet.ports import Claim, ExecutionStore
+
+log = structlog.get_logger()
+
+
+class Interruption(Enum):
+    """Why a running step is stopped from outside."""
+
+    LOST = auto()
+    """Somebody else holds the workflow now, or it was cancelled."""
+    STOPPING = auto()
+    """The executor ends and its grace period is over."""
+
+
+class Interrupted(Exception):
+    """The step was stopped from outside; it neither succeeded nor failed."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        super().__init__(interruption.name)
+        self.interruption = interruption
+
+
+class Held:
+    """A claim in use, with the handle to stop the step that runs under it."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.interruption: Interruption | None = None
+        self.scope: asyncio.Timeout | None = None
+
+    def interrupt(self, why: Interruption) -> None:
+        """Stop the running step, now or before the next one begins."""
+        self.interruption = why
+        if self.scope is not None:
+            self.scope.reschedule(asyncio.get_running_loop().time())
+
+    def require_uninterrupted(self) -> None:
+        """Raises Interrupted if somebody asked for it."""
+        if self.interruption is not None:
+            raise Interrupted(self.interruption)
+
+
+class Holdings:
+    """All claims in use. At shutdown `drain` waits for them."""
+
+    def __init__(self, store: ExecutionStore, metrics: ExecutorMetrics, *, lease: timedelta) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._interval = lease.total_seconds() / 3
+        self._held: dict[UUID, Held] = {}
+        self._workflows: Counter[UUID] = Counter()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.is_draining = False
+
+    @contextmanager
+    def hold(self, claim: Claim) -> Iterator[Held]:
+        """Keep the claim's lease extended while the block runs."""
+        held = Held(claim)
+        self._held[claim.token] = held
+        self._workflows[claim.workflow_id] += 1
+        self._empty.clear()
+        self._metrics.running.set(len(self._held))
+        try:
+            yield held
+        finally:
+            del self._held[claim.token]
+            self._workflows[claim.workflow_id] -= 1
+            if not self._workflows[claim.workflow_id]:
+                del self._workflows[claim.workflow_id]
+            self._metrics.running.set(len(self._held))
+            if not self._held:
+                self._empty.set()
+
+    def holds(self, workflow_id: UUID) -> bool:
+        """Whether a task of this process is at work on that workflow."""
+        return workflow_id in self._workflows
+
+    async def keep_leases(self) -> None:
+        """Extend every lease three times within its length, for ever."""
+        while True:
+            await asyncio.sleep(self._interval)
+            await self.extend_leases()
+
+    async def extend_leases(self) -> None:
+        """One statement for all; claims that are gone have their steps stopped."""
+        held = list(self._held.values())
+        if not held:
+            return
+        try:
+            kept = await self._store.extend([(item.claim.workflow_id, item.claim.token) for item in held])
+        except Exception as error:  # whatever it was, the leases are still good for a while and this runs again soon
+            log.warning("leases.not_extended", error=type(error).__name__, claims=len(held))
+            return
+        for item in held:
+            if item.claim.token not in kept and item.claim.token in self._held:
+                item.interrupt(Interruption.LOST)
+
+    async def drain(self, grace: timedelta) -> None:
+        """Begin no further step, give running ones `grace`, then stop them; returns when all claims are given back."""
+        self.is_draining = True
+        try:
+            async with asyncio.timeout(grace.total_seconds()):
+                await self._empty.wait()
+        except TimeoutError:
+            log.warning("shutdown.steps_stopped", steps=len(self._held))
+            for item in list(self._held.values()):
+                item.interrupt(Interruption.STOPPING)
+            async with asyncio.timeout(grace.total_seconds()):
+                await self._empty.wait()

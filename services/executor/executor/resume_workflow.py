@@ -1,0 +1,99 @@
+"""Claiming a workflow that exists, in the name of a message; also from an executor that died holding it."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from ratchet.domain.recovery import AUTOMATIC_LIMIT
+from ratchet.observability.metrics import ExecutorMetrics
+from ratchet.ports import ClaimAnswer, ClaimRequest, ClaimVerdict, ExecutionStore, MessagePublisher
+
+from executor.decide import continue_command, dead_letter_for, new_id
+from executor.delivery import Delivery, Ending
+from executor.holdings import Holdings
+from executor.rules import Rules
+from executor.run_workflow import RunWorkflow
+
+log = structlog.get_logger()
+
+
+class ResumeWorkflow:
+    """The use case. One instance serves all deliveries."""
+
+    def __init__(
+        self,
+        *,
+        store: ExecutionStore,
+        run: RunWorkflow,
+        holdings: Holdings,
+        publisher: MessagePublisher,
+        rules: Rules,
+        metrics: ExecutorMetrics,
+    ) -> None:
+        self._store = store
+        self._run = run
+        self._holdings = holdings
+        self._publisher = publisher
+        self._rules = rules
+        self._metrics = metrics
+        # Workflows whose process died twice are run one at a time: if one kills its process again, only it is blamed.
+        self._suspects = asyncio.Lock()
+
+    async def __call__(self, workflow_id: UUID, delivery: Delivery) -> Ending:
+        """Claim a workflow that exists, and advance it as far as this delivery may."""
+        if self._holdings.holds(workflow_id):
+            self._metrics.stale.labels(ClaimVerdict.BUSY.value).inc()
+            return Ending.DONE
+        answer = await self._store.claim(_request(workflow_id, delivery, take_over=False))
+        match answer.verdict:
+            case ClaimVerdict.GRANTED if answer.claim is not None:
+                return await self._run(answer.claim, delivery)
+            case ClaimVerdict.ABANDONED:
+                return await self._resume_abandoned(workflow_id, delivery, answer)
+            case ClaimVerdict.EARLY:
+                return await self._postpone(workflow_id, delivery, answer)
+            case verdict:
+                self._metrics.stale.labels(verdict.value).inc()
+                return Ending.DONE
+
+    async def _resume_abandoned(self, workflow_id: UUID, delivery: Delivery, answer: ClaimAnswer) -> Ending:
+        if answer.recoveries >= AUTOMATIC_LIMIT:
+            return await self._leave_to_recovery(workflow_id, delivery)
+        if answer.recoveries == 0:
+            return await self._take_over(workflow_id, delivery)
+        async with self._suspects:
+            return await self._take_over(workflow_id, delivery)
+
+    async def _take_over(self, workflow_id: UUID, delivery: Delivery) -> Ending:
+        answer = await self._store.claim(_request(workflow_id, delivery, take_over=True))
+        if answer.claim is None:
+            self._metrics.stale.labels(answer.verdict.value).inc()
+            return Ending.DONE
+        self._metrics.takeovers.inc()
+        log.warning(
+            "workflow.taken_over",
+            workflow_id=str(workflow_id),
+            recoveries=answer.recoveries,
+            correlation_id=answer.claim.correlation_id,
+        )
+        return await self._run(answer.claim, delivery)
+
+    async def _leave_to_recovery(self, workflow_id: UUID, delivery: Delivery) -> Ending:
+        if delivery.can_be_rejected:
+            return Ending.GIVEN_UP
+        notice = dead_letter_for(workflow_id, new_id(), delivery.correlation_id)
+        await self._publisher.publish([notice])
+        return Ending.DONE
+
+    async def _postpone(self, workflow_id: UUID, delivery: Delivery, answer: ClaimAnswer) -> Ending:
+        route, stay = self._rules.route_after(delivery.pool, answer.due_in or timedelta(0))
+        again = continue_command(
+            workflow_id, delivery.command_id, route, correlation_id=delivery.correlation_id, delay=stay
+        )
+        await self._publisher.publish([again])
+        return Ending.DONE
+
+
+def _request(workflow_id: UUID, delivery: Delivery, *, take_over: bool) -> ClaimRequest:
+    return ClaimRequest(workflow_id, delivery.command_id, uuid4(), delivery.redelivered, take_over)

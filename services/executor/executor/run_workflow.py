@@ -1,0 +1,245 @@
+"""Advancing one claimed workflow: step after step is run, decided, committed and told."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import structlog
+from ratchet.authoring import Registry, StepContext
+from ratchet.domain.checkpoint import Position, encode_state, is_intact
+from ratchet.domain.definition import StepDefinition, WorkflowDefinition
+from ratchet.domain.errors import StateNotStorable
+from ratchet.domain.failure import Failure, classify
+from ratchet.domain.workflow import WorkflowStatus
+from ratchet.observability.metrics import ExecutorMetrics
+from ratchet.ports import (
+    Claim,
+    Committed,
+    ExecutionStore,
+    FailureCommit,
+    Fenced,
+    StepCommit,
+)
+
+from executor.decide import (
+    Turn,
+    after_failure,
+    after_success,
+    damaged,
+    new_id,
+)
+from executor.delivery import Delivery, Ending
+from executor.holdings import Held, Holdings, Interrupted, Interruption
+from executor.leave import Leave
+from executor.outlet import Outlet
+from executor.rules import Rules
+from executor.run_step import Failed, Heartbeat, StepResult, Succeeded, run_step
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Budget:
+    """How much one delivery may do before others get their turn."""
+
+    steps_left: int
+    ends_at: float
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the workflow has to go back through the broker."""
+        return self.steps_left <= 0 or asyncio.get_running_loop().time() >= self.ends_at
+
+
+class RunWorkflow:
+    """The use case. One instance serves all deliveries."""
+
+    def __init__(
+        self,
+        *,
+        store: ExecutionStore,
+        registry: Registry,
+        holdings: Holdings,
+        outlet: Outlet,
+        leave: Leave,
+        rules: Rules,
+        metrics: ExecutorMetrics,
+        crash_point: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._holdings = holdings
+        self._outlet = outlet
+        self._leave = leave
+        self._rules = rules
+        self._metrics = metrics
+        self._reach = crash_point
+
+    async def __call__(self, claim: Claim, delivery: Delivery) -> Ending:
+        """Run step after step until the workflow ends, waits, fails, or leaves this executor."""
+        budget = Budget(
+            self._rules.delivery_steps,
+            asyncio.get_running_loop().time() + self._rules.delivery_time.total_seconds(),
+        )
+        self._reach("after-claim")
+        with self._holdings.hold(claim) as held:
+            try:
+                while True:
+                    ending = await self._take_turn(held, delivery, budget)
+                    if ending is not None:
+                        return ending
+                    budget.steps_left -= 1
+            except Fenced:
+                return self._stale("fenced")
+            except Interrupted as interrupted:
+                return await self._interrupted(held, interrupted.interruption, delivery)
+
+    async def _take_turn(self, held: Held, delivery: Delivery, budget: Budget) -> Ending | None:
+        claim = held.claim
+        definition = self._registry.find(claim.definition, claim.version)
+        if definition is None:
+            return await self._leave.without_code(claim, delivery.pool)
+        step = definition.step_at(claim.step_index)
+        if step is None:
+            return await self._leave.completed(claim)
+        if self._must_leave(step, budget):
+            return await self._leave.to_pool(claim, step.pool)
+        started_at = datetime.now(UTC)
+        result = await self._run(held, definition, step, delivery)
+        turn = Turn(claim, definition, step, started_at, datetime.now(UTC), new_id, random.random())  # noqa: S311  # jitter
+        if isinstance(result, Succeeded):
+            unstorable = await self._commit_success(held, turn, result, budget)
+            if not isinstance(unstorable, Failed):
+                return unstorable
+            result = unstorable
+        return await self._commit_failure(held, turn, result.failure, delivery)
+
+    async def _run(
+        self, held: Held, definition: WorkflowDefinition, step: StepDefinition, delivery: Delivery
+    ) -> StepResult:
+        claim = held.claim
+        state = orjson.loads(claim.state)
+        if not _stands_on_intact(claim, state):
+            return Failed(damaged(claim.checkpoint_seq))
+        if step.long_running:
+            await delivery.acknowledge()
+        heartbeat = Heartbeat(step.heartbeat_timeout)
+        context = StepContext(
+            workflow_id=claim.workflow_id,
+            step=step.id,
+            attempt=claim.failed_attempts + 1,
+            correlation_id=claim.correlation_id,
+            inputs={} if claim.inputs is None else orjson.loads(claim.inputs)["inputs"],
+            idempotency_key=f"{claim.workflow_id}:{step.id}:{claim.generation}",
+            on_heartbeat=heartbeat,
+        )
+        code = self._registry.step(definition, claim.step_index)
+        with self._metrics.step_seconds.time():
+            return await run_step(
+                code, context, state, held=held, timeout=self._rules.timeout_of(step), heartbeat=heartbeat
+            )
+
+    async def _commit_success(
+        self, held: Held, turn: Turn, result: Succeeded, budget: Budget
+    ) -> Failed | Ending | None:
+        try:
+            text = encode_state(result.state)
+            kept = json.loads(text)
+            commit = after_success(turn, text, kept, must_leave=lambda step: self._must_leave(step, budget))
+            self._reach("before-commit")
+            committed = await self._store.commit_step(commit)
+        except StateNotStorable as error:
+            return Failed(classify(error))
+        self._reach("after-commit")
+        await self._outlet.send(commit.outgoing, committed)
+        self._reach("after-publish")
+        self._metrics.steps.labels("committed").inc()
+        if commit.status is WorkflowStatus.COMPLETED and not committed.paused:
+            self._metrics.finished.labels("Completed").inc()
+        if commit.release or committed.paused or committed.waiting:
+            return Ending.DONE
+        held.claim = _after(commit, committed)
+        return None
+
+    async def _commit_failure(self, held: Held, turn: Turn, failure: Failure, delivery: Delivery) -> Ending | None:
+        commit = after_failure(turn, failure, self._rules, dead_letter=not delivery.can_be_rejected)
+        committed = await self._store.commit_failure(commit)
+        self._reach("after-failure-commit")
+        self._report(turn, commit)
+        await self._outlet.send(commit.outgoing, committed)
+        if commit.status is WorkflowStatus.FAILED:
+            return Ending.GIVEN_UP if delivery.can_be_rejected else Ending.DONE
+        if commit.status is WorkflowStatus.IN_PROGRESS or committed.paused:
+            return Ending.DONE
+        claim = held.claim
+        held.claim = replace(claim, retry_count=claim.retry_count + 1, failed_attempts=commit.attempt)
+        return None
+
+    def _report(self, turn: Turn, commit: FailureCommit) -> None:
+        claim, given_up = turn.claim, commit.status is WorkflowStatus.FAILED
+        self._metrics.steps.labels("failed").inc()
+        facts: dict[str, Any] = {
+            "workflow_id": str(claim.workflow_id),
+            "definition": claim.definition,
+            "step": turn.step.id,
+            "attempt": commit.attempt,
+            "kind": commit.failure.kind.value,
+            "reason": commit.failure.reason,
+            "correlation_id": claim.correlation_id,
+        }
+        if given_up:
+            self._metrics.finished.labels("Failed").inc()
+            log.error("step.given_up", retries=claim.retry_count, **facts)
+            return
+        self._metrics.retries.inc()
+        delay = 0.0 if commit.delay is None else commit.delay.total_seconds()
+        log.warning("step.retry", retry=claim.retry_count + 1, delay_seconds=round(delay, 3), **facts)
+
+    def _must_leave(self, step: StepDefinition, budget: Budget) -> bool:
+        return step.pool not in self._rules.pools or budget.is_spent or self._holdings.is_draining
+
+    async def _interrupted(self, held: Held, why: Interruption, delivery: Delivery) -> Ending:
+        if why is Interruption.LOST:
+            return self._stale("fenced")
+        try:
+            return await self._leave.to_pool(held.claim, self._pool_of(held.claim, delivery))
+        except Fenced:
+            return self._stale("fenced")
+
+    def _pool_of(self, claim: Claim, delivery: Delivery) -> str:
+        definition = self._registry.find(claim.definition, claim.version)
+        step = None if definition is None else definition.step_at(claim.step_index)
+        return delivery.pool if step is None else step.pool
+
+    def _stale(self, reason: str) -> Ending:
+        self._metrics.stale.labels(reason).inc()
+        return Ending.DONE
+
+
+def _stands_on_intact(claim: Claim, state: Any) -> bool:
+    mark = claim.checkpoint
+    if mark is None:
+        return True
+    place = Position(claim.workflow_id, claim.checkpoint_seq or 0, mark.step_index, mark.step_id)
+    return is_intact(place, state, mark.checksum)
+
+
+def _after(commit: StepCommit, committed: Committed) -> Claim:
+    # The checkpoint was just made here, so there is no need to verify it again before the next step.
+    claim = commit.claim
+    return replace(
+        claim,
+        step_index=claim.step_index + 1,
+        retry_count=0,
+        failed_attempts=committed.earlier_attempts,
+        last_seq=claim.last_seq + 1,
+        checkpoint_seq=claim.last_seq + 1,
+        checkpoint=None,
+        state=commit.state,
+        inputs=committed.inputs,
+    )
