@@ -1,0 +1,97 @@
+"""Commands of people: recover, retry, skip, restore, cancel, pause, resume, override; each handled once."""
+
+import structlog
+from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome
+from ratchet.messages.commands import RecoveryCommand, RecoveryRequest
+from ratchet.observability.metrics import RecoveryMetrics
+from ratchet.ports import RecoveryRecord, RecoveryStore, RecoveryTransaction
+
+from recovery import plan
+from recovery.carry_out import Wish, carry_out, gather_facts
+from recovery.plan import Decision, Facts, Refusal
+
+log = structlog.get_logger()
+
+KINDS = {
+    RecoveryCommand.RECOVER_WORKFLOW: RecoveryKind.RECOVER,
+    RecoveryCommand.RETRY_STEP: RecoveryKind.RETRY,
+    RecoveryCommand.SKIP_STEP: RecoveryKind.SKIP,
+    RecoveryCommand.RESTORE_CHECKPOINT: RecoveryKind.RESTORE,
+    RecoveryCommand.CANCEL_WORKFLOW: RecoveryKind.CANCEL,
+    RecoveryCommand.PAUSE_WORKFLOW: RecoveryKind.PAUSE,
+    RecoveryCommand.RESUME_WORKFLOW: RecoveryKind.RESUME,
+    RecoveryCommand.OVERRIDE_STATUS: RecoveryKind.OVERRIDE,
+}
+
+
+class HandleCommand:
+    """The use case. One instance serves all commands."""
+
+    def __init__(self, store: RecoveryStore, metrics: RecoveryMetrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    async def __call__(
+        self, kind: RecoveryKind, request: RecoveryRequest, *, recovery_id: str, correlation_id: str
+    ) -> None:
+        """Decide and carry out, in one transaction. Safe to repeat with the same id: the second time does nothing."""
+        wish = Wish(recovery_id, kind, request.actor, request.reason, correlation_id)
+        async with self._store.transaction() as transaction:
+            row = await transaction.lock(request.workflow_id)
+            # Looked up after the lock: of two deliveries of one command the second waits here and then sees the first.
+            if await transaction.is_recorded(recovery_id):
+                return
+            if row is None:
+                outcome = await _refuse_unknown(transaction, request, wish)
+            else:
+                decision = decide(kind, request, await gather_facts(transaction, row))
+                outcome = await carry_out(transaction, row, decision, wish)
+        self._metrics.commands.labels(kind.value, outcome.value).inc()
+        log.info(
+            "recovery.command",
+            kind=kind.value,
+            outcome=outcome.value,
+            workflow_id=str(request.workflow_id),
+            actor=request.actor,
+            recovery_id=recovery_id,
+            correlation_id=correlation_id,
+        )
+
+
+def decide(kind: RecoveryKind, request: RecoveryRequest, facts: Facts) -> Decision:
+    """The decision for one request; pure."""
+    match kind:
+        case RecoveryKind.RECOVER:
+            return plan.recover(facts)
+        case RecoveryKind.RETRY:
+            return plan.retry(facts)
+        case RecoveryKind.SKIP:
+            return plan.skip(facts)
+        case RecoveryKind.CANCEL:
+            return plan.cancel(facts)
+        case RecoveryKind.PAUSE:
+            return plan.pause(facts)
+        case RecoveryKind.RESUME:
+            return plan.resume(facts)
+        case RecoveryKind.RESTORE if request.checkpoint_seq is not None:
+            return plan.restore(facts, request.checkpoint_seq)
+        case RecoveryKind.OVERRIDE if request.status is not None and request.reason:
+            return plan.override(facts, request.status, reason=request.reason, actor=request.actor)
+        case _:
+            return Refusal(Problem.BAD_REQUEST, f"The command {kind.value} lacks what it needs")
+
+
+async def _refuse_unknown(transaction: RecoveryTransaction, request: RecoveryRequest, wish: Wish) -> RecoveryOutcome:
+    record = RecoveryRecord(
+        id=wish.id,
+        workflow_id=request.workflow_id,
+        kind=wish.kind,
+        actor=wish.actor,
+        outcome=RecoveryOutcome.REFUSED,
+        correlation_id=wish.correlation_id,
+        reason=wish.reason,
+        problem=Problem.UNKNOWN_WORKFLOW,
+        detail=f"There is no workflow {request.workflow_id}",
+    )
+    await transaction.record([record])
+    return RecoveryOutcome.REFUSED

@@ -1,0 +1,126 @@
+"""Dead letters: what the broker or an executor gave up on is settled by the workflow's row, never by the letter."""
+
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+import structlog
+from ratchet.domain.failure import Failure, sanitise
+from ratchet.domain.recovery import AUTOMATIC_LIMIT, SYSTEM, RecoveryKind, newest_intact
+from ratchet.domain.workflow import LIVE, FailureKind, WorkflowStatus
+from ratchet.messages import events
+from ratchet.observability.metrics import RecoveryMetrics
+from ratchet.ports import Change, RecoveryStore, RecoveryTransaction, WorkflowRow
+
+from recovery import plan
+from recovery.carry_out import Wish, carry_out, gather_facts
+from recovery.plan import Decision, Facts, Plan
+
+log = structlog.get_logger()
+
+INNOCENT = "Its message was returned too often"
+UNTOLD = "Nobody looked after this failure yet"
+
+
+class Verdict(StrEnum):
+    """What a dead letter turned out to be."""
+
+    FAILED = "failed"
+    """A step given up: the workflow now waits for a person."""
+    RECOVERING = "recovering"
+    """A step given up: tried again at once, because the definition allows it."""
+    POISON = "poison"
+    REISSUED = "reissued"
+    """Unfinished work, such as an innocent neighbour of a poison message: it got a new command."""
+    STALE = "stale"
+    UNKNOWN = "unknown"
+    """There is no such workflow."""
+
+
+class LookAfter:
+    """The use case. One instance serves all dead letters."""
+
+    def __init__(self, store: RecoveryStore, metrics: RecoveryMetrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    async def __call__(self, workflow_id: UUID, message_id: str | None) -> Verdict:
+        """Look at one workflow. `message_id` is the dead message's; None for a notice that an executor wrote itself.
+
+        Safe to repeat: the second time the row says that it was looked after.
+        """
+        async with self._store.transaction() as transaction:
+            row = await transaction.lock(workflow_id)
+            verdict = Verdict.UNKNOWN if row is None else await self.settle(transaction, row, message_id)
+        self._metrics.dead_letters.labels(verdict.value).inc()
+        log.info("dead_letter.settled", verdict=verdict.value, workflow_id=str(workflow_id))
+        return verdict
+
+    async def settle(self, transaction: RecoveryTransaction, row: WorkflowRow, message_id: str | None) -> Verdict:
+        """Decide by the row, which is locked."""
+        if row.status is WorkflowStatus.FAILED:
+            if row.requires_manual_intervention:
+                return Verdict.STALE
+            return await _after_failure(transaction, row)
+        if row.status not in LIVE or message_id not in (None, row.command_id):
+            return Verdict.STALE
+        if row.recoveries >= AUTOMATIC_LIMIT:
+            await carry_out(transaction, row, poison(await gather_facts(transaction, row)), automatic(INNOCENT, row))
+            return Verdict.POISON
+        await reissue(transaction, row, INNOCENT)
+        return Verdict.REISSUED
+
+
+async def reissue(transaction: RecoveryTransaction, row: WorkflowRow, reason: str) -> Decision:
+    """Give unfinished work a new command, after its checkpoint was verified; counted toward the automatic limit."""
+    facts = await gather_facts(transaction, row)
+    decision = plan.from_newest_intact(facts, recoveries=row.recoveries + 1, fresh_start=False, reason=reason)
+    if not isinstance(decision, Plan):
+        failure = Failure(FailureKind.INTERRUPTED, "CheckpointDamaged", sanitise(decision.detail))
+        decision = plan.failed(facts, failure, message=events.PERMANENT)
+    await carry_out(transaction, row, decision, automatic(reason, row))
+    return decision
+
+
+def poison(facts: Facts) -> Plan:
+    """The verdict on a workflow whose processes died holding it as often as the cap allows."""
+    row = facts.row
+    died = "" if row.claimed_by is None else f"; the last one was {row.claimed_by}"
+    reason = f"The step stopped its process {row.recoveries + 1} times in a row{died}"
+    return plan.failed(facts, Failure(FailureKind.POISON, "ProcessDied", sanitise(reason)), message=events.POISON)
+
+
+def automatic(reason: str, row: WorkflowRow, kind: RecoveryKind = RecoveryKind.RESCUE) -> Wish:
+    """A wish of nobody in particular."""
+    return Wish(str(uuid4()), kind, SYSTEM, reason, row.correlation_id)
+
+
+async def _after_failure(transaction: RecoveryTransaction, row: WorkflowRow) -> Verdict:
+    facts = await gather_facts(transaction, row)
+    definition = facts.definition
+    if definition is not None and definition.recovers_automatically and row.recoveries == 0:
+        decision = plan.from_newest_intact(facts, recoveries=1, fresh_start=True, reason="Tried again by itself")
+        if isinstance(decision, Plan):
+            await carry_out(transaction, row, decision, automatic("Tried again by itself", row))
+            return Verdict.RECOVERING
+    wish = automatic(UNTOLD, row, RecoveryKind.LOOK_AFTER)
+    await carry_out(transaction, row, _stand_by(facts), wish)
+    return Verdict.FAILED
+
+
+def _stand_by(facts: Facts) -> Plan:
+    """Stand on the newest intact checkpoint and wait for a person."""
+    row, point = facts.row, newest_intact(facts.line)
+    seq = row.checkpoint_seq if point is None or point.checkpoint is None else point.checkpoint.seq
+    reason = row.failure_reason or "unknown"
+    if point is None:
+        reason = f"{reason} (and none of its checkpoints is intact)"
+    change = Change(
+        status=WorkflowStatus.FAILED,
+        step_index=row.step_index,
+        current_step=row.current_step,
+        checkpoint_seq=seq,
+        command_id=row.command_id,
+        recoveries=row.recoveries,
+        needs_person=True,
+    )
+    return Plan(change, (events.needs_attention(reason),), damaged=() if point is None else point.damaged)

@@ -1,0 +1,320 @@
+"""Pure decisions: a locked row and a wish in, a plan or a refusal out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ratchet.domain.checkpoint import Position, checksum
+from ratchet.domain.definition import WorkflowDefinition
+from ratchet.domain.errors import IllegalTransition
+from ratchet.domain.failure import Failure, sanitise
+from ratchet.domain.recovery import (
+    Problem,
+    RestorePoint,
+    StoredCheckpoint,
+    line_of,
+    newest_intact,
+)
+from ratchet.domain.workflow import FINAL, FailureKind, WorkflowStatus, require_transition
+from ratchet.messages import events
+from ratchet.messages.events import Event, EventType
+from ratchet.ports import Change, SkippedStep, WorkflowRow
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a decision is made from. `input` is the state before the first step."""
+
+    row: WorkflowRow
+    definition: WorkflowDefinition | None
+    checkpoints: Sequence[StoredCheckpoint]
+    input: Any
+    new_command_id: str
+
+    @property
+    def line(self) -> list[StoredCheckpoint]:
+        """The checkpoints the workflow stands on, oldest first."""
+        return line_of(self.checkpoints, self.row.checkpoint_seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done. `wakes` says that an executor of `pool` gets the new command."""
+
+    change: Change
+    events: tuple[Event, ...]
+    wakes: bool = False
+    pool: str | None = None
+    resumed_from: datetime | None = None
+    damaged: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """It may not be done; nothing changes."""
+
+    problem: Problem
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """It may be done and cannot: the workflow stays where it is and needs a person."""
+
+    problem: Problem
+    detail: str
+    damaged: tuple[int, ...] = ()
+
+
+Decision = Plan | Refusal | Failing
+
+
+def recover(facts: Facts) -> Decision:
+    """Go on from the newest intact checkpoint; allowed for a Failed workflow."""
+    row = facts.row
+    if row.status is not WorkflowStatus.FAILED:
+        return Refusal(Problem.WRONG_STATUS, f"Only a Failed workflow can be recovered; this one is {row.status}")
+    return from_newest_intact(facts, recoveries=0, fresh_start=True)
+
+
+def retry(facts: Facts) -> Decision:
+    """Run the failed step again, with its full retries; allowed for a Failed workflow."""
+    row = facts.row
+    if row.status is not WorkflowStatus.FAILED:
+        return Refusal(Problem.WRONG_STATUS, f"Only a Failed workflow's step can be retried; this one is {row.status}")
+    return from_newest_intact(facts, recoveries=0, fresh_start=True)
+
+
+def from_newest_intact(facts: Facts, *, recoveries: int, fresh_start: bool, reason: str | None = None) -> Decision:
+    """Verify the line of checkpoints and go on after the last one that can be trusted."""
+    point = newest_intact(facts.line)
+    if point is None:
+        damaged = tuple(checkpoint.seq for checkpoint in facts.line)
+        return Failing(Problem.NO_INTACT_CHECKPOINT, "None of the workflow's checkpoints is intact", damaged)
+    if point.checkpoint is None and facts.row.step_index > 0:
+        return Failing(Problem.NO_INTACT_CHECKPOINT, "The workflow's checkpoints are gone")
+    return go_on_after(facts, point, recoveries=recoveries, fresh_start=fresh_start, reason=reason)
+
+
+def go_on_after(
+    facts: Facts, point: RestorePoint, *, recoveries: int = 0, fresh_start: bool = True, reason: str | None = None
+) -> Decision:
+    """Resume with the step that follows the restore point."""
+    if facts.definition is None:
+        return _unknown_definition(facts.row)
+    index = next_index(facts.definition, point)
+    if index is None:
+        return _changed_definition(facts.row, point)
+    resumed_from = None if point.checkpoint is None else point.checkpoint.committed_at
+    step = facts.definition.step_at(index)
+    told = events.recovered(resumed_from=resumed_from, resumed_step=None if step is None else step.id, reason=reason)
+    seq = None if point.checkpoint is None else point.checkpoint.seq
+    return _moved_to(
+        facts,
+        index,
+        seq=seq,
+        told=(told,),
+        recoveries=recoveries,
+        fresh_start=fresh_start,
+        resumed_from=resumed_from,
+        damaged=point.damaged,
+    )
+
+
+def skip(facts: Facts) -> Decision:
+    """Leave the failed step out: a checkpoint with the state unchanged; allowed for an optional step."""
+    row, definition = facts.row, facts.definition
+    if row.status is not WorkflowStatus.FAILED:
+        return Refusal(Problem.WRONG_STATUS, f"Only a Failed workflow's step can be skipped; this one is {row.status}")
+    if definition is None:
+        return _unknown_definition(row)
+    step = definition.step_at(row.step_index)
+    if step is None or step.id != row.current_step:
+        return Refusal(Problem.DEFINITION_CHANGED, f"The definition has no step {row.current_step!r} in that place")
+    if not step.optional:
+        return Refusal(Problem.STEP_NOT_OPTIONAL, f"Step {step.id!r} is not optional, so it cannot be skipped")
+    point = newest_intact(facts.line)
+    if point is None or point.damaged or (point.checkpoint is None and row.step_index > 0):
+        return Failing(Problem.DAMAGED_CHECKPOINT, "The checkpoint before this step is damaged; recover instead")
+    place = Position(row.id, row.last_seq + 1, row.step_index, step.id)
+    state = facts.input if point.checkpoint is None else point.checkpoint.state
+    skipped = SkippedStep(place, row.checkpoint_seq, state, checksum(place, state))
+    told = (events.plain(EventType.STEP_SKIPPED, stepName=step.id),)
+    return _moved_to(facts, row.step_index + 1, seq=place.seq, told=told, skipped=skipped, fresh_start=True)
+
+
+def restore(facts: Facts, seq: int) -> Decision:
+    """Go on after a chosen checkpoint, of any line; what came after it stays in the history."""
+    row = facts.row
+    if row.status not in FINAL | {WorkflowStatus.FAILED, WorkflowStatus.PAUSED}:
+        return Refusal(
+            Problem.WRONG_STATUS,
+            f"A workflow can be restored when it is Failed, Paused, Completed or Cancelled; this one is {row.status}",
+        )
+    chosen = next((checkpoint for checkpoint in facts.checkpoints if checkpoint.seq == seq), None)
+    if chosen is None:
+        return Refusal(Problem.UNKNOWN_CHECKPOINT, f"The workflow has no checkpoint {seq}")
+    if not chosen.is_intact:
+        return Refusal(Problem.DAMAGED_CHECKPOINT, f"Checkpoint {seq} does not match its checksum")
+    return go_on_after(facts, RestorePoint(chosen, ()))
+
+
+def cancel(facts: Facts) -> Decision:
+    """End it. A step that runs right now loses its claim, so its result is dropped."""
+    return _to_status(facts, WorkflowStatus.CANCELLED, events.plain(EventType.CANCELLED))
+
+
+def pause(facts: Facts) -> Decision:
+    """Hold it. A step that runs right now may still commit; nothing begins after it."""
+    row = facts.row
+    illegal = _illegal(row, WorkflowStatus.PAUSED)
+    if illegal is not None:
+        return illegal
+    change = _stay(facts, WorkflowStatus.PAUSED, keeps_claim=row.status is WorkflowStatus.EXECUTING)
+    return Plan(change, (events.plain(EventType.PAUSED),))
+
+
+def resume(facts: Facts) -> Decision:
+    """Let a paused workflow go on."""
+    row = facts.row
+    if row.status is not WorkflowStatus.PAUSED:
+        return Refusal(Problem.WRONG_STATUS, f"Only a Paused workflow can be resumed; this one is {row.status}")
+    if facts.definition is None:
+        return _unknown_definition(row)
+    return _in_place(facts, events.plain(EventType.RESUMED))
+
+
+def override(facts: Facts, status: WorkflowStatus, *, reason: str, actor: str) -> Decision:
+    """Set a status by hand, along the transition table; never into Executing, and never out of a final status."""
+    row = facts.row
+    if status is WorkflowStatus.EXECUTING or row.status in FINAL:
+        return Refusal(Problem.WRONG_STATUS, f"{row.status} cannot be overridden to {status}")
+    illegal = _illegal(row, status)
+    if illegal is not None:
+        return illegal
+    match status:
+        case WorkflowStatus.IN_PROGRESS if row.status is WorkflowStatus.FAILED:
+            return recover(facts)
+        case WorkflowStatus.IN_PROGRESS:
+            return _in_place(facts, events.plain(EventType.RESUMED))
+        case WorkflowStatus.PAUSED:
+            return pause(facts)
+        case WorkflowStatus.FAILED:
+            failure = Failure(FailureKind.PERMANENT, "Overridden", sanitise(f"Set to Failed by {actor}: {reason}"))
+            return failed(facts, failure, message=events.PERMANENT)
+        case WorkflowStatus.COMPLETED:
+            return _to_status(facts, status, events.plain(EventType.COMPLETED))
+        case _:
+            return cancel(facts)
+
+
+def failed(facts: Facts, failure: Failure, *, message: str) -> Plan:
+    """Park it as Failed, for a person to look at."""
+    row = facts.row
+    step = None if facts.definition is None else facts.definition.step_at(row.step_index)
+    told = (
+        events.step_failed(
+            row.current_step or "", reason=failure.reason, message=message, can_skip=step is not None and step.optional
+        ),
+        events.needs_attention(failure.reason),
+    )
+    return Plan(_stay(facts, WorkflowStatus.FAILED, needs_person=True, failure=failure), told)
+
+
+def next_index(definition: WorkflowDefinition, point: RestorePoint) -> int | None:
+    """The position after the restore point in today's definition, found by the step's id; None if it is not there."""
+    if point.checkpoint is None:
+        return 0
+    position = definition.positions.get(point.checkpoint.position.step_id)
+    return None if position is None else position + 1
+
+
+def _moved_to(
+    facts: Facts,
+    index: int,
+    *,
+    seq: int | None,
+    told: tuple[Event, ...],
+    recoveries: int = 0,
+    fresh_start: bool = False,
+    skipped: SkippedStep | None = None,
+    resumed_from: datetime | None = None,
+    damaged: tuple[int, ...] = (),
+) -> Plan:
+    row, definition = facts.row, facts.definition
+    step = None if definition is None else definition.step_at(index)
+    waits = step is not None and step.waits_for_command and step.id not in row.inputs_for
+    change = Change(
+        status=WorkflowStatus.COMPLETED if step is None else WorkflowStatus.IN_PROGRESS,
+        step_index=index,
+        current_step=None if step is None else step.id,
+        checkpoint_seq=seq,
+        command_id=facts.new_command_id,
+        waiting_for=step.id if step is not None and waits else None,
+        recoveries=recoveries,
+        fresh_start=fresh_start,
+        skipped=skipped,
+    )
+    if step is None:
+        told = (*told, events.plain(EventType.COMPLETED))
+    return Plan(
+        change,
+        told,
+        wakes=step is not None and not waits,
+        pool=None if step is None else step.pool,
+        resumed_from=resumed_from,
+        damaged=damaged,
+    )
+
+
+def _in_place(facts: Facts, told: Event) -> Plan:
+    """Go on with the current step, whatever it is."""
+    return _moved_to(facts, facts.row.step_index, seq=facts.row.checkpoint_seq, told=(told,))
+
+
+def _stay(
+    facts: Facts,
+    status: WorkflowStatus,
+    *,
+    keeps_claim: bool = False,
+    needs_person: bool = False,
+    failure: Failure | None = None,
+) -> Change:
+    row = facts.row
+    return Change(
+        status=status,
+        step_index=row.step_index,
+        current_step=row.current_step,
+        checkpoint_seq=row.checkpoint_seq,
+        command_id=row.command_id if keeps_claim else facts.new_command_id,
+        waiting_for=row.waiting_for,
+        recoveries=row.recoveries,
+        keeps_claim=keeps_claim,
+        needs_person=needs_person,
+        failure=failure,
+    )
+
+
+def _to_status(facts: Facts, status: WorkflowStatus, told: Event) -> Decision:
+    return _illegal(facts.row, status) or Plan(_stay(facts, status), (told,))
+
+
+def _illegal(row: WorkflowRow, status: WorkflowStatus) -> Refusal | None:
+    try:
+        require_transition(row.status, status)
+    except IllegalTransition as error:
+        return Refusal(Problem.WRONG_STATUS, str(error))
+    return None
+
+
+def _unknown_definition(row: WorkflowRow) -> Refusal:
+    return Refusal(Problem.UNKNOWN_DEFINITION, f"No executor ever registered {row.definition!r} version {row.version}")
+
+
+def _changed_definition(row: WorkflowRow, point: RestorePoint) -> Refusal:
+    step = "" if point.checkpoint is None else point.checkpoint.position.step_id
+    return Refusal(
+        Problem.DEFINITION_CHANGED,
+        f"{row.definition!r} version {row.version} has no step {step!r} any more, so where to go on is not known",
+    )

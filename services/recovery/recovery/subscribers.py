@@ -1,0 +1,89 @@
+"""From a delivery to the use case it is meant for; whatever cannot be understood is parked."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from ratchet.domain.errors import MalformedMessage
+from ratchet.messages.commands import GIVEN_UP, RecoveryCommand, RecoveryRequest, RestartScan, decode
+from ratchet.messages.envelope import Incoming, Settlement, accepted_correlation_id
+from ratchet.messages.routes import recovery_key
+from ratchet.ports import ParkingLot
+
+from recovery.handle_command import KINDS, HandleCommand
+from recovery.look_after import LookAfter, Verdict
+from recovery.restart_scan import RestartScan as ScanForInterrupted
+
+BY_KEY = {recovery_key(command): command for command in RecoveryCommand}
+
+
+class CommandSubscriber:
+    """Handles every message of `recovery.commands`."""
+
+    def __init__(self, handle: HandleCommand, scan: ScanForInterrupted, parking: ParkingLot) -> None:
+        self._handle = handle
+        self._scan = scan
+        self._parking = parking
+
+    async def __call__(self, message: Incoming) -> Settlement:
+        """Raises only for outages, after which it may be called again with the same message."""
+        try:
+            await self._dispatch(message)
+        except MalformedMessage as error:
+            await self._parking.park(message, str(error))
+        return Settlement.ACK
+
+    async def _dispatch(self, message: Incoming) -> None:
+        command = BY_KEY.get(message.routing_key)
+        if command is None:
+            raise MalformedMessage(f"Recovery knows no routing key {message.routing_key!r}")
+        if command is RecoveryCommand.RESTART_SCAN:
+            await self._scan(decode(RestartScan, message.body).reason)
+            return
+        if not message.message_id:
+            raise MalformedMessage("The message has no message_id; it names the recovery, so it is required")
+        await self._handle(
+            KINDS[command],
+            decode(RecoveryRequest, message.body),
+            recovery_id=message.message_id,
+            correlation_id=_correlation_id(message),
+        )
+
+
+class DeadLetterSubscriber:
+    """Handles every message of `recovery.dead-letters`."""
+
+    def __init__(self, look_after: LookAfter, parking: ParkingLot) -> None:
+        self._look_after = look_after
+        self._parking = parking
+
+    async def __call__(self, message: Incoming) -> Settlement:
+        """Raises only for outages, after which it may be called again with the same message."""
+        # A notice that an executor wrote has an id of its own, which never is a workflow's command.
+        message_id = None if message.type == GIVEN_UP else message.message_id
+        try:
+            unknown = [
+                part
+                for part, workflow_id in _workflows_in(message.body)
+                if await self._look_after(workflow_id, message_id) is Verdict.UNKNOWN
+            ]
+        except MalformedMessage as error:
+            await self._parking.park(message, f"Dead letter: {error}")
+            return Settlement.ACK
+        for part in unknown:
+            await self._parking.park(message, "Dead letter for a workflow that does not exist", part=part)
+        return Settlement.ACK
+
+
+def _workflows_in(body: bytes) -> list[tuple[Any, UUID]]:
+    """The members of a command's body with their workflow ids; a bulk start has many."""
+    try:
+        content = orjson.loads(body)
+        parts = content if isinstance(content, list) else [content]
+        return [(part, UUID(part["workflowId"])) for part in parts]
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MalformedMessage(f"no workflow id in it ({type(error).__name__})") from error
+
+
+def _correlation_id(message: Incoming) -> str:
+    return accepted_correlation_id(message.correlation_id, accepted_correlation_id(message.message_id, str(uuid4())))
