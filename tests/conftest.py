@@ -10,6 +10,8 @@ from local_stack.databases import create_database, drop_database
 from local_stack.servers import RunningServers, own_servers
 from ratchet.adapters.postgres.migrate import migrate
 
+pytest_plugins = ["tests.harness.fixtures"]
+
 PROJECT = Path(__file__).parent.parent
 TEMPLATE = "ratchet_template"
 

@@ -20,7 +20,10 @@ def parse_duration(value: Any) -> Any:
         match = _DURATION.fullmatch(value)
         if match is None:
             raise ValueError("write a duration as 500ms, 15s, 5m, 1h or a number of seconds")
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
+        try:
+            return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
+        except OverflowError as error:
+            raise ValueError("this duration is too long") from error
     return value
 
 
@@ -68,11 +71,17 @@ class Settings(BaseSettings):
     http_allow: Words = ()
     recovery_wait: Duration = timedelta(seconds=10)
 
+    notification_retention: Duration = timedelta(days=30)
+    sockets_per_user: Annotated[int, Field(ge=1)] = 100
+    sockets_total: Annotated[int, Field(ge=1)] = 20_000
+
     host: str = "127.0.0.1"
     api_port: Port = 8080
     notifier_port: Port = 8081
     executor_port: Port = 8082
     recovery_port: Port = 8083
+
+    crash_at: str | None = None
 
     log_level: str = "INFO"
     log_format: Annotated[str, Field(pattern="^(json|console)$")] = "json"

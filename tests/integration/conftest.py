@@ -18,6 +18,7 @@ from ratchet.domain.failure import classify
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.observability.metrics import ExecutorMetrics, new_registry
 from ratchet.ports import Claim, ClaimRequest, FailureCommit, NewWorkflow, StepCommit
+from ratchet.state import canonical
 
 LEASE = timedelta(seconds=30)
 
@@ -104,7 +105,7 @@ def done(claim: Claim, state: Any = None, **changes: Any) -> StepCommit:
         step_id=step_id,
         attempt=claim.failed_attempts + 1,
         state=json.dumps(state),
-        checksum=checksum(place, state),
+        checksum=checksum(place, canonical(state)),
         started_at=datetime.now(UTC),
         status=WorkflowStatus.EXECUTING,
         next_step=(*("first", "approve", "last"), None)[claim.step_index + 1],

@@ -17,6 +17,7 @@ from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import Claim, ExecutionStore, NewWorkflow, ParkingLot, StartVerdict
 
 from executor.delivery import Delivery, Ending
+from executor.holdings import Holdings
 from executor.resume_workflow import ResumeWorkflow
 from executor.run_workflow import RunWorkflow
 
@@ -33,6 +34,7 @@ class AcceptStart:
         registry: Registry,
         run: RunWorkflow,
         resume: ResumeWorkflow,
+        holdings: Holdings,
         parking: ParkingLot,
         metrics: ExecutorMetrics,
         slots: int,
@@ -41,6 +43,7 @@ class AcceptStart:
         self._registry = registry
         self._run = run
         self._resume = resume
+        self._holdings = holdings
         self._parking = parking
         self._metrics = metrics
         self._slots = asyncio.Semaphore(slots)
@@ -85,7 +88,10 @@ class AcceptStart:
             case StartVerdict.NEW:
                 self._metrics.started.inc()
                 claim = _fresh_claim(workflow)
-                return Ending.DONE if claim is None else await self._run(claim, delivery)
+                if claim is None:
+                    return Ending.DONE
+                with self._holdings.reserve(workflow.workflow_id):
+                    return await self._run(claim, delivery)
             case StartVerdict.AGAIN:
                 return await self._resume(workflow.workflow_id, delivery)
             case StartVerdict.KNOWN:

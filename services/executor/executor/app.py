@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, is_consuming, stop_intake
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.authoring import Registry
+from ratchet.crash_points import crash_points
 from ratchet.domain.retry import Retry
 from ratchet.messages.commands import RecoveryCommand, RestartScan, encode
 from ratchet.messages.envelope import Outgoing
@@ -70,6 +71,14 @@ class _Servers:
     broker: RabbitBroker
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    servers: _Servers
+    store: PostgresExecution
+    holdings: Holdings
+    outlet: Outlet
+
+
 async def _start(
     settings: Settings, registry: Registry, metrics: ExecutorMetrics, stack: AsyncExitStack, checks: dict[str, Check]
 ) -> None:
@@ -80,35 +89,49 @@ async def _start(
     store = PostgresExecution(servers.pool, servers.quick, executor=name, lease=settings.lease, metrics=metrics)
     holdings = Holdings(store, metrics, lease=settings.lease)
     outlet = Outlet(store, servers.publisher)
-    leave = Leave(store=store, outlet=outlet, rules=rules, metrics=metrics)
+    subscriber_of = _pipeline(settings, registry, metrics, rules, _Parts(servers, store, holdings, outlet))
+    for pool in settings.pools:
+        consume(servers.broker, topology.steps_queue(pool), subscriber_of(pool), prefetch=settings.prefetch)
+    checks.update(_checks(servers))
+    stack.push_async_callback(outlet.settle)
+    stack.push_async_callback(_cancel, asyncio.create_task(holdings.keep_leases()))
+    await servers.broker.start()
+    stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
+    await servers.publisher.publish([_scan_request()])
+    log.info("executor.ready", executor=name, pools=list(settings.pools), workflows=len(registry.definitions))
+
+
+def _pipeline(
+    settings: Settings, registry: Registry, metrics: ExecutorMetrics, rules: Rules, parts: _Parts
+) -> Callable[[str], StepSubscriber]:
+    """The use cases, from the last one in the chain to the first; the answer makes a subscriber for a pool."""
+    store, publisher, reach = parts.store, parts.servers.publisher, crash_points(settings.crash_at)
     run = RunWorkflow(
-        store=store, registry=registry, holdings=holdings, outlet=outlet, leave=leave, rules=rules, metrics=metrics
+        store=store,
+        registry=registry,
+        holdings=parts.holdings,
+        outlet=parts.outlet,
+        leave=Leave(store=store, outlet=parts.outlet, rules=rules, metrics=metrics),
+        rules=rules,
+        metrics=metrics,
+        reach=reach,
     )
     resume = ResumeWorkflow(
-        store=store, run=run, holdings=holdings, publisher=servers.publisher, rules=rules, metrics=metrics
+        store=store, run=run, holdings=parts.holdings, publisher=publisher, rules=rules, metrics=metrics
     )
-    parking = Parking(servers.pool, servers.publisher, service="executor")
+    parking = Parking(parts.servers.pool, publisher, service="executor")
     start = AcceptStart(
         store=store,
         registry=registry,
         run=run,
         resume=resume,
+        holdings=parts.holdings,
         parking=parking,
         metrics=metrics,
         slots=settings.prefetch,
     )
     drive = DriveStep(store=store, resume=resume, metrics=metrics)
-    for pool in settings.pools:
-        subscriber = StepSubscriber(start=start, drive=drive, resume=resume, parking=parking, pool=pool)
-        consume(servers.broker, topology.steps_queue(pool), subscriber, prefetch=settings.prefetch)
-    checks.update(_checks(servers))
-    stack.push_async_callback(outlet.settle)
-    leases = asyncio.create_task(holdings.keep_leases())
-    stack.push_async_callback(_cancel, leases)
-    await servers.broker.start()
-    stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
-    await servers.publisher.publish([_scan_request()])
-    log.info("executor.ready", executor=name, pools=list(settings.pools), workflows=len(registry.definitions))
+    return lambda pool: StepSubscriber(start=start, drive=drive, resume=resume, parking=parking, pool=pool, reach=reach)
 
 
 def _rules(settings: Settings, registry: Registry) -> Rules:
@@ -171,6 +194,8 @@ def _scan_request() -> Outgoing:
 
 
 async def _drain(broker: RabbitBroker, holdings: Holdings, grace: timedelta) -> None:
+    holdings.is_draining = True
+    log.info("executor.draining")
     await stop_intake(broker)
     with suppress(TimeoutError):
         await holdings.drain(grace)

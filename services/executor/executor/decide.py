@@ -47,8 +47,8 @@ class Turn:
         return continue_command(claim.workflow_id, command_id, route, correlation_id=claim.correlation_id, delay=delay)
 
 
-def after_success(turn: Turn, text: str, kept: object, *, must_leave: Callable[[StepDefinition], bool]) -> StepCommit:
-    """The commit of a done step; `text` and `kept` are its state as JSON and as that JSON reads back.
+def after_success(turn: Turn, text: str, content: bytes, *, must_leave: Callable[[StepDefinition], bool]) -> StepCommit:
+    """The commit of a done step; `text` is its new state as JSON, `content` the canonical form of that.
 
     The claim is kept for the next step unless there is none, or `must_leave` says that others run it.
     """
@@ -67,7 +67,7 @@ def after_success(turn: Turn, text: str, kept: object, *, must_leave: Callable[[
         step_id=step.id,
         attempt=turn.attempt,
         state=text,
-        checksum=checksum(place, kept),
+        checksum=checksum(place, content),
         started_at=turn.started_at,
         status=status,
         next_step=None if following is None else following.id,

@@ -1,16 +1,17 @@
 """The claims this executor holds, and what keeps them: leases extended all at once, steps stopped when one is lost."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum, auto
+from typing import Any
 from uuid import UUID
 
 import structlog
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import Claim, ExecutionStore
+from ratchet.state import decode_state
 
 log = structlog.get_logger()
 
@@ -37,8 +38,14 @@ class Held:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self.state: Any = decode_state(claim.state)
         self.interruption: Interruption | None = None
         self.scope: asyncio.Timeout | None = None
+
+    def move_to(self, claim: Claim, state: Any) -> None:
+        """The claim after a commit, with the state it now stands on."""
+        self.claim = claim
+        self.state = state
 
     def interrupt(self, why: Interruption) -> None:
         """Stop the running step, now or before the next one begins."""
@@ -60,7 +67,7 @@ class Holdings:
         self._metrics = metrics
         self._interval = lease.total_seconds() / 3
         self._held: dict[UUID, Held] = {}
-        self._workflows: Counter[UUID] = Counter()
+        self._reserved: set[UUID] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self.is_draining = False
@@ -70,23 +77,30 @@ class Holdings:
         """Keep the claim's lease extended while the block runs."""
         held = Held(claim)
         self._held[claim.token] = held
-        self._workflows[claim.workflow_id] += 1
         self._empty.clear()
         self._metrics.running.set(len(self._held))
         try:
             yield held
         finally:
             del self._held[claim.token]
-            self._workflows[claim.workflow_id] -= 1
-            if not self._workflows[claim.workflow_id]:
-                del self._workflows[claim.workflow_id]
             self._metrics.running.set(len(self._held))
             if not self._held:
                 self._empty.set()
 
-    def holds(self, workflow_id: UUID) -> bool:
-        """Whether a task of this process is at work on that workflow."""
-        return workflow_id in self._workflows
+    @contextmanager
+    def reserve(self, workflow_id: UUID) -> Iterator[bool]:
+        """True for the one task of this process that may claim and advance the workflow while the block runs.
+
+        Two copies of a message in one process would otherwise fence each other, each running the step.
+        """
+        is_first = workflow_id not in self._reserved
+        if is_first:
+            self._reserved.add(workflow_id)
+        try:
+            yield is_first
+        finally:
+            if is_first:
+                self._reserved.discard(workflow_id)
 
     async def keep_leases(self) -> None:
         """Extend every lease three times within its length, for ever."""
@@ -111,6 +125,7 @@ class Holdings:
     async def drain(self, grace: timedelta) -> None:
         """Begin no further step, give running ones `grace`, then stop them; returns when all claims are given back."""
         self.is_draining = True
+        log.info("shutdown.draining", steps=len(self._held))
         try:
             async with asyncio.timeout(grace.total_seconds()):
                 await self._empty.wait()

@@ -42,9 +42,10 @@ class ResumeWorkflow:
 
     async def __call__(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         """Claim a workflow that exists, and advance it as far as this delivery may."""
-        if self._holdings.holds(workflow_id):
-            self._metrics.stale.labels(ClaimVerdict.BUSY.value).inc()
-            return Ending.DONE
+        with self._holdings.reserve(workflow_id) as is_first:
+            return await self._claim(workflow_id, delivery) if is_first else self._stale(ClaimVerdict.BUSY)
+
+    async def _claim(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         answer = await self._store.claim(_request(workflow_id, delivery, take_over=False))
         match answer.verdict:
             case ClaimVerdict.GRANTED if answer.claim is not None:
@@ -54,8 +55,7 @@ class ResumeWorkflow:
             case ClaimVerdict.EARLY:
                 return await self._postpone(workflow_id, delivery, answer)
             case verdict:
-                self._metrics.stale.labels(verdict.value).inc()
-                return Ending.DONE
+                return self._stale(verdict)
 
     async def _resume_abandoned(self, workflow_id: UUID, delivery: Delivery, answer: ClaimAnswer) -> Ending:
         if answer.recoveries >= AUTOMATIC_LIMIT:
@@ -68,8 +68,7 @@ class ResumeWorkflow:
     async def _take_over(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         answer = await self._store.claim(_request(workflow_id, delivery, take_over=True))
         if answer.claim is None:
-            self._metrics.stale.labels(answer.verdict.value).inc()
-            return Ending.DONE
+            return self._stale(answer.verdict)
         self._metrics.takeovers.inc()
         log.warning(
             "workflow.taken_over",
@@ -92,6 +91,10 @@ class ResumeWorkflow:
             workflow_id, delivery.command_id, route, correlation_id=delivery.correlation_id, delay=stay
         )
         await self._publisher.publish([again])
+        return Ending.DONE
+
+    def _stale(self, verdict: ClaimVerdict) -> Ending:
+        self._metrics.stale.labels(verdict.value).inc()
         return Ending.DONE
 
 

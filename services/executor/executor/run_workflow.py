@@ -1,9 +1,7 @@
 """Advancing one claimed workflow: step after step is run, decided, committed and told."""
 
 import asyncio
-import json
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 import orjson
 import structlog
 from ratchet.authoring import Registry, StepContext
-from ratchet.domain.checkpoint import Position, encode_state, is_intact
+from ratchet.crash_points import CrashPoint, Reach, nothing_happens
+from ratchet.domain.checkpoint import Position, is_intact
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.domain.errors import StateNotStorable
 from ratchet.domain.failure import Failure, classify
@@ -25,6 +24,7 @@ from ratchet.ports import (
     Fenced,
     StepCommit,
 )
+from ratchet.state import canonical, decode_state, encode_state
 
 from executor.decide import (
     Turn,
@@ -69,7 +69,7 @@ class RunWorkflow:
         leave: Leave,
         rules: Rules,
         metrics: ExecutorMetrics,
-        crash_point: Callable[[str], None] = lambda _name: None,
+        reach: Reach = nothing_happens,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -78,7 +78,11 @@ class RunWorkflow:
         self._leave = leave
         self._rules = rules
         self._metrics = metrics
-        self._reach = crash_point
+        self._reach = reach
+        # Looked up once: finding a metric by its labels costs more than counting.
+        self._step_seconds = metrics.step_seconds
+        self._steps_committed = metrics.steps.labels("committed")
+        self._completed = metrics.finished.labels("Completed")
 
     async def __call__(self, claim: Claim, delivery: Delivery) -> Ending:
         """Run step after step until the workflow ends, waits, fails, or leaves this executor."""
@@ -86,7 +90,7 @@ class RunWorkflow:
             self._rules.delivery_steps,
             asyncio.get_running_loop().time() + self._rules.delivery_time.total_seconds(),
         )
-        self._reach("after-claim")
+        self._reach(CrashPoint.AFTER_CLAIM)
         with self._holdings.hold(claim) as held:
             try:
                 while True:
@@ -111,7 +115,9 @@ class RunWorkflow:
             return await self._leave.to_pool(claim, step.pool)
         started_at = datetime.now(UTC)
         result = await self._run(held, definition, step, delivery)
-        turn = Turn(claim, definition, step, started_at, datetime.now(UTC), new_id, random.random())  # noqa: S311  # jitter
+        ended_at = datetime.now(UTC)
+        self._step_seconds.observe((ended_at - started_at).total_seconds())
+        turn = Turn(claim, definition, step, started_at, ended_at, new_id, random.random())  # noqa: S311  # jitter
         if isinstance(result, Succeeded):
             unstorable = await self._commit_success(held, turn, result, budget)
             if not isinstance(unstorable, Failed):
@@ -123,7 +129,7 @@ class RunWorkflow:
         self, held: Held, definition: WorkflowDefinition, step: StepDefinition, delivery: Delivery
     ) -> StepResult:
         claim = held.claim
-        state = orjson.loads(claim.state)
+        state = held.state
         if not _stands_on_intact(claim, state):
             return Failed(damaged(claim.checkpoint_seq))
         if step.long_running:
@@ -139,39 +145,39 @@ class RunWorkflow:
             on_heartbeat=heartbeat,
         )
         code = self._registry.step(definition, claim.step_index)
-        with self._metrics.step_seconds.time():
-            return await run_step(
-                code, context, state, held=held, timeout=self._rules.timeout_of(step), heartbeat=heartbeat
-            )
+        return await run_step(
+            code, context, state, held=held, timeout=self._rules.timeout_of(step), heartbeat=heartbeat
+        )
 
     async def _commit_success(
         self, held: Held, turn: Turn, result: Succeeded, budget: Budget
     ) -> Failed | Ending | None:
         try:
-            text = encode_state(result.state)
-            kept = json.loads(text)
-            commit = after_success(turn, text, kept, must_leave=lambda step: self._must_leave(step, budget))
-            self._reach("before-commit")
+            text = encode_state(result.state).decode()
+            state = decode_state(text)
+            commit = after_success(turn, text, canonical(state), must_leave=lambda step: self._must_leave(step, budget))
+            self._reach(CrashPoint.BEFORE_COMMIT)
             committed = await self._store.commit_step(commit)
         except StateNotStorable as error:
             return Failed(classify(error))
-        self._reach("after-commit")
+        self._reach(CrashPoint.AFTER_COMMIT)
         await self._outlet.send(commit.outgoing, committed)
-        self._reach("after-publish")
-        self._metrics.steps.labels("committed").inc()
+        self._reach(CrashPoint.AFTER_PUBLISH)
+        self._steps_committed.inc()
         if commit.status is WorkflowStatus.COMPLETED and not committed.paused:
-            self._metrics.finished.labels("Completed").inc()
+            self._completed.inc()
         if commit.release or committed.paused or committed.waiting:
             return Ending.DONE
-        held.claim = _after(commit, committed)
+        held.move_to(_after(commit, committed), state)
         return None
 
     async def _commit_failure(self, held: Held, turn: Turn, failure: Failure, delivery: Delivery) -> Ending | None:
         commit = after_failure(turn, failure, self._rules, dead_letter=not delivery.can_be_rejected)
         committed = await self._store.commit_failure(commit)
-        self._reach("after-failure-commit")
+        self._reach(CrashPoint.AFTER_FAILURE_COMMIT)
         self._report(turn, commit)
         await self._outlet.send(commit.outgoing, committed)
+        self._reach(CrashPoint.AFTER_PUBLISH)
         if commit.status is WorkflowStatus.FAILED:
             return Ending.GIVEN_UP if delivery.can_be_rejected else Ending.DONE
         if commit.status is WorkflowStatus.IN_PROGRESS or committed.paused:
@@ -226,7 +232,7 @@ def _stands_on_intact(claim: Claim, state: Any) -> bool:
     if mark is None:
         return True
     place = Position(claim.workflow_id, claim.checkpoint_seq or 0, mark.step_index, mark.step_id)
-    return is_intact(place, state, mark.checksum)
+    return is_intact(place, canonical(state), mark.checksum)
 
 
 def _after(commit: StepCommit, committed: Committed) -> Claim:

@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+from ratchet.crash_points import CrashPoint, Reach, nothing_happens
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages import routes
 from ratchet.messages.commands import ContinueWorkflow, ExecuteStep, decode
@@ -24,13 +25,21 @@ class StepSubscriber:
     """Handles every message of a pool's work queue."""
 
     def __init__(
-        self, *, start: AcceptStart, drive: DriveStep, resume: ResumeWorkflow, parking: ParkingLot, pool: str
+        self,
+        *,
+        start: AcceptStart,
+        drive: DriveStep,
+        resume: ResumeWorkflow,
+        parking: ParkingLot,
+        pool: str,
+        reach: Reach = nothing_happens,
     ) -> None:
         self._start = start
         self._drive = drive
         self._resume = resume
         self._parking = parking
         self._pool = pool
+        self._reach = reach
 
     async def __call__(self, message: Incoming) -> Settlement:
         """Raises only for outages, after which it may be called again with the same message."""
@@ -39,6 +48,7 @@ class StepSubscriber:
         except MalformedMessage as error:
             await self._parking.park(message, str(error))
             return Settlement.ACK
+        self._reach(CrashPoint.BEFORE_SETTLE)
         return Settlement.REJECT if ending is Ending.GIVEN_UP else Settlement.ACK
 
     async def _dispatch(self, message: Incoming) -> Ending:

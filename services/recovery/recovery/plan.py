@@ -20,6 +20,7 @@ from ratchet.domain.workflow import FINAL, FailureKind, WorkflowStatus, require_
 from ratchet.messages import events
 from ratchet.messages.events import Event, EventType
 from ratchet.ports import Change, SkippedStep, WorkflowRow
+from ratchet.state import canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ def skip(facts: Facts) -> Decision:
         return Failing(Problem.DAMAGED_CHECKPOINT, "The checkpoint before this step is damaged; recover instead")
     place = Position(row.id, row.last_seq + 1, row.step_index, step.id)
     state = facts.input if point.checkpoint is None else point.checkpoint.state
-    skipped = SkippedStep(place, row.checkpoint_seq, state, checksum(place, state))
+    skipped = SkippedStep(place, row.checkpoint_seq, state, checksum(place, canonical(state)))
     told = (events.plain(EventType.STEP_SKIPPED, stepName=step.id),)
     return _moved_to(facts, row.step_index + 1, seq=place.seq, told=told, skipped=skipped, fresh_start=True)
 

@@ -61,6 +61,8 @@ class StoredCheckpoint:
     position: Position
     parent_seq: int | None
     state: Any
+    content: bytes
+    """The state's canonical form."""
     checksum: bytes
     committed_at: datetime
 
@@ -72,7 +74,7 @@ class StoredCheckpoint:
     @property
     def is_intact(self) -> bool:
         """Whether content and position still match the checksum."""
-        return is_intact(self.position, self.state, self.checksum)
+        return is_intact(self.position, self.content, self.checksum)
 
 
 @dataclass(frozen=True, slots=True)

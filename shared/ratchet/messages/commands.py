@@ -1,7 +1,6 @@
 """The commands: what upstream services, users and Ratchet itself ask for, as they look on the wire."""
 
 import hashlib
-import json
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -9,9 +8,9 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from ratchet.domain.checkpoint import MAX_DEPTH, depth_of
-from ratchet.domain.errors import MalformedMessage
+from ratchet.domain.errors import MalformedMessage, StateNotStorable
 from ratchet.domain.workflow import WorkflowStatus
+from ratchet.state import canonical, encode_state
 
 MAX_BULK = 1000
 
@@ -23,26 +22,11 @@ class WireModel(BaseModel):
 
 
 def _storable(value: Any) -> Any:
-    if depth_of(value) > MAX_DEPTH:
-        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"not storable JSON: {error}") from error
-    if "\\u0000" in text and "\x00" in "".join(_strings(value)):
-        raise ValueError("holds a NUL character")
+        encode_state(value)
+    except StateNotStorable as error:
+        raise ValueError(str(error)) from error
     return value
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for pair in value.items() for item in pair for text in _strings(item)]
-    if isinstance(value, list):
-        return [text for item in value for text in _strings(item)]
-    return []
 
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
@@ -62,7 +46,7 @@ class StartWorkflow(WireModel):
     def content_hash(self) -> bytes:
         """Tells a repeated start from another one under the same id."""
         content = [self.definition, self.version, self.owner_id, self.input]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
+        return hashlib.sha256(canonical(content)).digest()
 
 
 class ExecuteStep(WireModel):

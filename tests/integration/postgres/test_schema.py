@@ -74,8 +74,8 @@ async def test_the_database_itself_refuses_rows_that_make_no_sense(
     pool: asyncpg.Pool, change: str, constraint: str
 ) -> None:
     await pool.execute(
-        "INSERT INTO workflow_instances (id, definition, version, owner_id, status, input, content_hash, correlation_id,"
-        " command_id) VALUES (gen_random_uuid(), 'd', 1, 'o', 'InProgress', '{}', '', 'c', 'm')"
+        "INSERT INTO workflow_instances (id, definition, version, owner_id, status, input, content_hash,"
+        " correlation_id, command_id) VALUES (gen_random_uuid(), 'd', 1, 'o', 'InProgress', '{}', '', 'c', 'm')"
     )
     with pytest.raises(asyncpg.CheckViolationError, match=constraint):
         await pool.execute(f"UPDATE workflow_instances SET {change}")

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from ratchet.domain.checkpoint import Position, checksum
 from ratchet.domain.recovery import RestorePoint, StoredCheckpoint, line_of, newest_intact
+from ratchet.state import canonical
 
 WORKFLOW = UUID(int=7)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -14,7 +15,8 @@ def stored(seq: int, *, parent: int | None, index: int | None = None, damaged: b
     index = seq - 1 if index is None else index
     place = Position(WORKFLOW, seq, index, f"step-{index}")
     state = {"seq": seq}
-    return StoredCheckpoint(place, parent, {"seq": -1} if damaged else state, checksum(place, state), NOW)
+    content = canonical({"seq": -1} if damaged else state)
+    return StoredCheckpoint(place, parent, state, content, checksum(place, canonical(state)), NOW)
 
 
 def test_the_newest_checkpoint_is_taken_when_it_is_intact() -> None:

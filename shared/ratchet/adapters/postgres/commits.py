@@ -18,7 +18,8 @@ IF_MOVING = frozenset({EventType.COMPLETED.value, CONTINUE})
 
 ATTEMPTS_OF = """(
             (SELECT count(*) FROM step_attempts a WHERE a.workflow_id = w.id AND a.step_id = {step})
-            + (SELECT count(*) FROM checkpoints c WHERE c.workflow_id = w.id AND c.step_id = {step} AND NOT c.skipped))"""
+            + (SELECT count(*) FROM checkpoints c
+               WHERE c.workflow_id = w.id AND c.step_id = {step} AND NOT c.skipped))"""
 """How often a step of workflow `w` was run before: attempts are numbered through, whatever was restored meanwhile."""
 
 _MESSAGES = """
@@ -28,16 +29,17 @@ posted AS (
     FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::text[],
         $10::int[], $11::boolean[])
     AS o(token, message_id, exchange, routing_key, type, body, headers, correlation_id, delay_ms, if_moving)
-    JOIN moved ON moved.token = o.token AND NOT (o.if_moving AND moved.status = 'Paused')
+    JOIN moved ON moved.token = o.token AND NOT (o.if_moving AND moved.now = 'Paused')
     RETURNING id, message_id
 )
 """
 
 _ANSWER = """
-SELECT moved.token, moved.status = 'Paused' AS paused, moved.waiting, moved.inputs, moved.earlier FROM moved
+SELECT token, now = 'Paused' AS paused, waits AS waiting, inputs, earlier, NULL::bigint AS outbox_id,
+    NULL::text AS message_id
+FROM moved
+UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, id, message_id FROM posted
 """
-
-_POSTED = "SELECT NULL::uuid AS token, NULL, NULL, NULL, NULL, posted.id, posted.message_id FROM posted"
 
 # Rows are locked in id order before anything else (see claims). `locked` holds each row's newest version; a row with
 # another token or position is not in it: fenced. A pause that came during the step keeps the checkpoint and the pause.
@@ -54,7 +56,9 @@ WITH member AS (
         ON w.id = m.id AND w.claim_token = m.token AND w.current_step_index = m.step_index
     WHERE w.status IN ('Executing', 'Paused') ORDER BY w.id FOR UPDATE OF w
 ), planned AS (
-    SELECT m.*, l.paused, l.waits, m.release OR l.paused OR l.waits AS released FROM member m JOIN locked l USING (id)
+    SELECT m.*, l.paused, l.waits, m.release OR l.paused OR l.waits AS released,
+        clock_timestamp() AS committed_at
+    FROM member m JOIN locked l USING (id)
 ), moved AS (
     UPDATE workflow_instances w
     SET status = CASE WHEN p.paused THEN 'Paused' WHEN p.waits THEN 'InProgress' ELSE p.status END::workflow_status,
@@ -63,7 +67,7 @@ WITH member AS (
         waiting_for = CASE WHEN p.waits THEN p.next_step END,
         pending_inputs = w.pending_inputs - p.step_id,
         command_id = coalesce(p.command_id, w.command_id),
-        checkpoint_seq = p.seq, last_seq = p.seq, last_checkpoint_at = clock_timestamp(),
+        checkpoint_seq = p.seq, last_seq = p.seq, last_checkpoint_at = p.committed_at,
         retry_count = 0, recoveries_since_progress = 0,
         failed_attempts = CASE WHEN w.generation = 0 THEN 0 ELSE {ATTEMPTS_OF.format(step="p.next_step")} END,
         claim_token = CASE WHEN NOT p.released THEN w.claim_token END,
@@ -72,17 +76,15 @@ WITH member AS (
         finished_at = CASE WHEN p.status = 'Completed' AND NOT p.paused THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM planned p WHERE w.id = p.id
-    RETURNING w.id, p.token, w.status::text AS status, p.waits AS waiting,
-        (w.pending_inputs -> p.next_step)::text AS inputs, w.failed_attempts AS earlier
+    RETURNING p.*, w.status::text AS now, (w.pending_inputs -> p.next_step)::text AS inputs,
+        w.failed_attempts AS earlier
 ), kept AS (
     INSERT INTO checkpoints (workflow_id, seq, parent_seq, step_index, step_id, attempt, state, checksum, claim_token,
-        executor, started_at)
-    SELECT p.id, p.seq, p.parent_seq, p.step_index, p.step_id, p.attempt, p.state, p.checksum, p.token, $27,
-        p.started_at
-    FROM planned p JOIN moved USING (id)
+        executor, started_at, committed_at)
+    SELECT id, seq, parent_seq, step_index, step_id, attempt, state, checksum, token, $27, started_at, committed_at
+    FROM moved
 ), {_MESSAGES}
-SELECT token, paused, waiting, inputs, earlier, NULL::bigint AS outbox_id, NULL::text AS message_id FROM ({_ANSWER}) AS answer
-UNION ALL {_POSTED}
+{_ANSWER}
 """
 
 COMMIT_FAILURES = f"""
@@ -113,17 +115,16 @@ WITH member AS (
         failed_at = CASE WHEN p.failed THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM planned p WHERE w.id = p.id
-    RETURNING w.id, p.token, w.status::text AS status, false AS waiting, NULL::text AS inputs, 0 AS earlier, w.next_attempt_at,
-        w.correlation_id
+    RETURNING p.*, w.status::text AS now, false AS waits, NULL::text AS inputs, 0 AS earlier,
+        w.next_attempt_at, w.correlation_id
 ), kept AS (
     INSERT INTO step_attempts (workflow_id, step_index, step_id, attempt, kind, error_class, reason, correlation_id,
         claim_token, executor, started_at, next_attempt_at)
-    SELECT p.id, p.step_index, p.step_id, p.attempt, p.kind, p.error_class, p.reason, moved.correlation_id, p.token,
-        $24, p.started_at, CASE WHEN NOT p.failed THEN coalesce(moved.next_attempt_at, clock_timestamp()) END
-    FROM planned p JOIN moved USING (id)
+    SELECT id, step_index, step_id, attempt, kind, error_class, reason, correlation_id, token, $24, started_at,
+        CASE WHEN NOT failed THEN coalesce(next_attempt_at, clock_timestamp()) END
+    FROM moved
 ), {_MESSAGES}
-SELECT token, paused, waiting, inputs, earlier, NULL::bigint AS outbox_id, NULL::text AS message_id FROM ({_ANSWER}) AS answer
-UNION ALL {_POSTED}
+{_ANSWER}
 """
 
 # No step was done: the claim is given back, for another pool, for fairness, at shutdown, or because all is done.
@@ -142,10 +143,9 @@ WITH member AS (
         finished_at = CASE WHEN m.status = 'Completed' AND NOT l.paused THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM member m JOIN locked l USING (id) WHERE w.id = m.id AND $1::interval IS NOT NULL
-    RETURNING w.id, m.token, w.status::text AS status, false AS waiting, NULL::text AS inputs, 0 AS earlier
+    RETURNING w.id, m.token, w.status::text AS now, false AS waits, NULL::text AS inputs, 0 AS earlier
 ), {_MESSAGES}
-SELECT token, paused, waiting, inputs, earlier, NULL::bigint AS outbox_id, NULL::text AS message_id FROM ({_ANSWER}) AS answer
-UNION ALL {_POSTED}
+{_ANSWER}
 """
 
 

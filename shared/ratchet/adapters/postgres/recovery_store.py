@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 import structlog
 
 from ratchet.adapters.postgres import definitions, outbox, recovery_records
@@ -20,6 +19,7 @@ from ratchet.domain.recovery import StoredCheckpoint
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.envelope import Outgoing
 from ratchet.ports import Change, MessagePublisher, RecoveryRecord, SkippedStep, WorkflowRow
+from ratchet.state import canonical, decode_state, encode_state
 
 log = structlog.get_logger()
 
@@ -160,7 +160,7 @@ class PostgresTransaction:
 
     async def input_of(self, workflow_id: UUID) -> Any:
         """The state before the first step."""
-        return orjson.loads(await self._connection.fetchval(_INPUT, workflow_id))
+        return decode_state(await self._connection.fetchval(_INPUT, workflow_id))
 
     async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:
         """Every checkpoint, of every line, oldest first."""
@@ -209,7 +209,7 @@ class PostgresTransaction:
             skipped.parent_seq,
             place.step_index,
             place.step_id,
-            orjson.dumps(skipped.state).decode(),
+            encode_state(skipped.state).decode(),
             skipped.checksum,
         )
 
@@ -222,10 +222,12 @@ def _workflow(row: asyncpg.Record) -> WorkflowRow:
 
 
 def _checkpoint(workflow_id: UUID, row: asyncpg.Record) -> StoredCheckpoint:
+    state = decode_state(row["state"])
     return StoredCheckpoint(
         position=Position(workflow_id, row["seq"], row["step_index"], row["step_id"]),
         parent_seq=row["parent_seq"],
-        state=orjson.loads(row["state"]),
+        state=state,
+        content=canonical(state),
         checksum=row["checksum"],
         committed_at=row["committed_at"],
     )

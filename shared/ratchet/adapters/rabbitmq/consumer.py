@@ -64,7 +64,7 @@ def consume(broker: RabbitBroker, queue: Queue, handler: Handler, *, prefetch: i
         await delivery.settle(await _handled(handler, incoming(message.raw_message, delivery.acknowledge)))
 
     subscriber = broker.subscriber(
-        RabbitQueue(queue.name, queue_type=QueueType.QUORUM, durable=True, arguments=queue.arguments),  # type: ignore[call-overload]
+        RabbitQueue(queue.name, queue_type=QueueType.QUORUM, durable=True, arguments=queue.arguments),  # type: ignore[call-overload]  # quorum arguments are a plain dict here
         channel=Channel(prefetch_count=prefetch),
         ack_policy=AckPolicy.MANUAL,
         decoder=_raw_body,

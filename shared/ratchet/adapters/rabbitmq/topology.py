@@ -132,11 +132,11 @@ async def _on_own_channel(
     await channel.close()
 
 
-async def _declare_exchange(name: str, kind: ExchangeType, channel: Channel, passive: bool) -> None:
+async def _declare_exchange(name: str, kind: ExchangeType, channel: Channel, passive: bool) -> None:  # noqa: FBT001 - partial
     await channel.exchange_declare(name, exchange_type=kind.value, durable=True, passive=passive)
 
 
-async def _declare_queue(queue: Queue, channel: Channel, passive: bool) -> None:
+async def _declare_queue(queue: Queue, channel: Channel, passive: bool) -> None:  # noqa: FBT001 - partial
     await channel.queue_declare(queue.name, durable=True, passive=passive, arguments=queue.all_arguments)
     for exchange, key in () if passive else queue.bindings:
         await channel.queue_bind(queue.name, exchange, key)

@@ -1,0 +1,113 @@
+"""A workflow's state as JSON: what can be kept, and one canonical form of it for checksums."""
+
+import json
+import math
+import re
+from typing import Any
+
+import orjson
+
+from ratchet.domain.checkpoint import MAX_DEPTH, MAX_STATE_BYTES, depth_of
+from ratchet.domain.errors import StateNotStorable
+
+# In compact JSON a number stands between these and is followed by one of those, or by the end. Text that looks the
+# same only costs a closer look.
+_WHOLE_FLOAT = re.compile(rb"(?:^|[\[:,])-?\d+(?:\.0|(?:\.\d+)?e[+-]?\d+)(?:$|[,\]}])", re.IGNORECASE)
+
+_LONG_NUMBER = re.compile(r"\d{19}")
+
+_ORJSON_BITS = 63
+
+_LOSES_NUMBERS = b"null"
+"""orjson writes NaN and the infinities as null."""
+
+
+def encode_state(state: Any) -> bytes:
+    """The JSON text of a step's result.
+
+    Raises:
+        StateNotStorable: for what JSON or Postgres cannot keep: other types, NaN, NUL characters, lone surrogates,
+            more than 100 levels, more than 1 MiB.
+    """
+    text = _to_json(state)
+    if len(text) > MAX_STATE_BYTES:
+        raise StateNotStorable(f"The value is {len(text)} bytes of JSON; at most {MAX_STATE_BYTES} can be kept")
+    if b"\\u0000" in text and _holds_nul(orjson.loads(text)):
+        raise StateNotStorable("The value holds a NUL character, which Postgres cannot store")
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and depth_of(json.loads(text)) > MAX_DEPTH:
+        raise StateNotStorable(f"The value is nested deeper than {MAX_DEPTH} levels")
+    return text
+
+
+def decode_state(text: str) -> Any:
+    """The value of a JSON text, integers of any size included (orjson makes floats of those beyond 64 bits)."""
+    return json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
+
+
+def canonical(state: Any) -> bytes:
+    """One byte string per JSON value, the same before a trip through Postgres' jsonb and after it.
+
+    jsonb reorders keys and writes numbers its own way (1e22 comes back as an integer, -0.0 as 0.0), so whole numbers
+    are written as integers here, whatever type they had.
+    """
+    try:
+        text = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer beyond 64 bits
+        text = b""
+    if text and not _WHOLE_FLOAT.search(text):
+        return text
+    return orjson.dumps(_with_whole_numbers(state), option=orjson.OPT_SORT_KEYS)
+
+
+def _to_json(state: Any) -> bytes:
+    try:
+        text = orjson.dumps(state)
+    except TypeError as error:
+        if "64-bit" not in str(error):
+            raise StateNotStorable(f"The value is not JSON: {error}") from error
+        return _to_json_strictly(state)
+    if _LOSES_NUMBERS not in text:
+        return text
+    return _to_json_strictly(state)
+
+
+def _to_json_strictly(state: Any) -> bytes:
+    """The slow way, for what orjson would change: it says what is wrong, or keeps integers of any size."""
+    try:
+        return json.dumps(state, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+    except RecursionError as error:
+        raise StateNotStorable(f"The value is nested deeper than {MAX_DEPTH} levels") from error
+    except UnicodeEncodeError as error:
+        raise StateNotStorable("The value holds half of a surrogate pair, which is no text") from error
+    except (TypeError, ValueError) as error:
+        raise StateNotStorable(f"The value is not JSON: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value))
+
+
+def _holds_nul(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str) and "\x00" in item:
+            return True
+        if isinstance(item, dict):
+            waiting.extend(item.keys())
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+    return False
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and value.bit_length() > _ORJSON_BITS:
+        return ["integer", str(value)]
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_whole_numbers(item) for item in value]
+    return value
