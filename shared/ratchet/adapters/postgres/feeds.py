@@ -1,12 +1,14 @@
 """Feeds in Postgres: numbering under a row lock, so that a cursor never skips what is committed late."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 
 import asyncpg
 
+from ratchet.adapters.postgres import feed_pruning
 from ratchet.adapters.postgres.coalescer import Coalescer
 from ratchet.adapters.postgres.engine import Connection
-from ratchet.notifications import FeedState, NewNotification, Notification
+from ratchet.notifications import FeedState, NewNotification, Notification, Reader
 
 MAX_BATCH = 500
 
@@ -69,6 +71,12 @@ ON CONFLICT (feed, reader) DO UPDATE SET acknowledged = greatest(feed_readers.ac
 """
 
 
+_MUTE = """
+INSERT INTO feed_readers (feed, reader, muted) VALUES ($1, $2, $3)
+ON CONFLICT (feed, reader) DO UPDATE SET muted = excluded.muted
+"""
+
+
 class PostgresFeeds:
     """`ratchet.notifications.FeedStore` on an asyncpg pool that stays the caller's."""
 
@@ -77,7 +85,7 @@ class PostgresFeeds:
         self._storing: Coalescer[NewNotification, bool] = Coalescer(
             self._store, key=lambda notification: notification.event_id, limit=MAX_BATCH
         )
-        self._asking: Coalescer[tuple[str, str], FeedState] = Coalescer(
+        self._asking: Coalescer[Reader, FeedState] = Coalescer(
             self._states, key=lambda _reading: object(), limit=MAX_BATCH, lanes=2
         )
 
@@ -85,9 +93,9 @@ class PostgresFeeds:
         """Keep an event in its feeds, once; False if it was there already."""
         return await self._storing.submit(notification)
 
-    async def state(self, feed: str, reader: str) -> FeedState:
+    async def state(self, reader: Reader) -> FeedState:
         """A feed that was never written to is empty."""
-        return await self._asking.submit((feed, reader))
+        return await self._asking.submit(reader)
 
     async def read(self, feed: str, *, after: int, limit: int) -> list[Notification]:
         """The oldest notifications that are kept above `after`, in order."""
@@ -105,10 +113,17 @@ class PostgresFeeds:
         """The newest number of each feed that was ever written to."""
         return {row["feed"]: row["newest"] for row in await self._pool.fetch(_NEWEST, list(feeds))}
 
-    async def acknowledge(self, positions: Mapping[tuple[str, str], int]) -> None:
-        """Remember how far each (feed, reader) got: never backwards, never beyond the newest."""
-        feeds, readers = [feed for feed, _reader in positions], [reader for _feed, reader in positions]
-        await self._pool.execute(_ACKNOWLEDGE, feeds, readers, list(positions.values()))
+    async def acknowledge(self, positions: Mapping[Reader, int]) -> None:
+        """Remember how far each reader got: never backwards, never beyond the newest."""
+        await self._pool.execute(_ACKNOWLEDGE, *_readers(positions), list(positions.values()))
+
+    async def mute(self, reader: Reader, types: Collection[str]) -> None:
+        """From now on push everything to this reader except events of these types."""
+        await self._pool.execute(_MUTE, reader.feed, reader.subject, sorted(types))
+
+    async def prune(self, *, kept_for: timedelta) -> int:
+        """Delete what was stored longer ago, in batches; returns how many notifications went. Numbers are kept."""
+        return await feed_pruning.prune(self._pool, kept_for)
 
     async def _store(self, batch: list[NewNotification]) -> list[bool]:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -117,9 +132,14 @@ class PostgresFeeds:
         stored = {row["event_id"] for row in rows}
         return [new.event_id in stored for new in batch]
 
-    async def _states(self, batch: list[tuple[str, str]]) -> list[FeedState]:
-        rows = await self._pool.fetch(_STATE, [feed for feed, _reader in batch], [reader for _feed, reader in batch])
+    async def _states(self, batch: list[Reader]) -> list[FeedState]:
+        rows = await self._pool.fetch(_STATE, *_readers(batch))
         return [FeedState(row["newest"], row["pruned"], row["acknowledged"], frozenset(row["muted"])) for row in rows]
+
+
+def _readers(readers: Iterable[Reader]) -> tuple[list[str], list[str]]:
+    readers = list(readers)
+    return [reader.feed for reader in readers], [reader.subject for reader in readers]
 
 
 async def _lock(connection: Connection, feeds: list[str]) -> None:

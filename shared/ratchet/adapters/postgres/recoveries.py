@@ -18,7 +18,7 @@ from ratchet.domain.workflow import WorkflowStatus
 CHANNEL = "ratchet_recoveries"
 """The recovery service notifies it with the recovery's id once the row is there."""
 
-RECONNECT_SECONDS = 1.0
+RECONNECT_SECONDS = 0.5
 LOOK_SECONDS = 5.0
 
 log = structlog.get_logger()
@@ -121,7 +121,6 @@ class RecoveryBell:
     def __init__(self, database_url: str) -> None:
         self._url = plain_url(database_url)
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self.listening = asyncio.Event()
 
     @contextmanager
     def ringing(self, recovery_id: str) -> Iterator[asyncio.Event]:
@@ -142,20 +141,23 @@ class RecoveryBell:
                 await self._listen()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("recovery_bell.lost", error=type(error).__name__, retry_in=RECONNECT_SECONDS)
-            self.listening.clear()
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(
             self._url, timeout=5, command_timeout=5, server_settings={"application_name": "ratchet-admin-api-bell"}
         )
+        cut = asyncio.Event()
+        connection.add_termination_listener(lambda _connection: cut.set())
         try:
             await connection.add_listener(CHANNEL, self._rang)
-            self.listening.set()
-            # A dead peer is only noticed by talking to it.
-            while True:
-                await asyncio.sleep(LOOK_SECONDS)
-                await connection.execute("SELECT 1")
+            while not cut.is_set():
+                try:
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await cut.wait()
+                except TimeoutError:
+                    # A peer that vanished without a word is only noticed by talking to it.
+                    await connection.execute("SELECT 1")
         finally:
             connection.terminate()
 

@@ -9,6 +9,7 @@ import asyncpg
 
 from ratchet.adapters.postgres.engine import snapshot
 from ratchet.domain.checkpoint import Position, is_intact
+from ratchet.state import canonical
 
 MAX_HISTORY = 1000
 """The newest entries of each list in a history; older ones are cut off, which the history says."""
@@ -110,5 +111,5 @@ def _checkpoint(workflow_id: UUID, row: asyncpg.Record) -> dict[str, Any]:
     del fields["before"]
     fields["state"] = json.loads(row["state"])
     position = Position(workflow_id, row["seq"], row["step_index"], row["step_id"])
-    fields["intact"] = is_intact(position, fields["state"], fields.pop("checksum"))
+    fields["intact"] = is_intact(position, canonical(fields["state"]), fields.pop("checksum"))
     return fields

@@ -21,11 +21,8 @@ def upgrade() -> None:
         """
     )
     op.execute("ALTER TABLE user_feeds DROP COLUMN acknowledged")
-    # Pruning looks for old rows; they lie in the order of their storing, so a small block index is enough.
-    op.execute("CREATE INDEX notifications_by_age ON notifications USING brin (stored_at)")
 
 
 def downgrade() -> None:
-    op.execute("DROP INDEX notifications_by_age")
     op.execute("ALTER TABLE user_feeds ADD COLUMN acknowledged bigint NOT NULL DEFAULT 0")
     op.execute("DROP TABLE feed_readers")

@@ -1,0 +1,20 @@
+"""Parameters that many routes share."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Header, Path
+
+# What is no UUID names no workflow, and is answered like any other name that nothing has: 404.
+WorkflowId = Annotated[UUID, Path(alias="workflowId")]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description=(
+            "1 to 255 printable ASCII characters. The same key with the same request gives the same answer and no "
+            "second effect, for 24 hours."
+        ),
+    ),
+]
