@@ -23,6 +23,10 @@ reading: their frames wait behind the rest, and even closing waits for the buffe
 
 BACKLOG = 2048
 
+STOPPING = "stopping"
+"""A lifespan may yield `{STOPPING: an async function}`. It is awaited when the service is asked to stop, before any
+connection is ended: answers that go on for ever end only if somebody ends them."""
+
 
 def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callable[[Settings], int]) -> int:
     """Run until SIGTERM or Ctrl-C. Exit codes: 0 after a clean end, 2 for wrong settings, 3 when the start failed."""
@@ -39,7 +43,7 @@ def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callab
         place = f"{settings.host}:{port_of(settings)}"
         sys.stderr.write(f"{name} cannot listen on {place} ({error}): choose another host or port\n")
         return EXIT_NOT_STARTED
-    server = _Server(server_config(app))
+    server = GracefulServer(server_config(app))
     structlog.get_logger().info("service.starting", port=listener.getsockname()[1])
     with listener:
         server.run(sockets=[listener])
@@ -86,9 +90,22 @@ def claim_port(host: str, port: int) -> socket.socket:
     return listener
 
 
-class _Server(uvicorn.Server):
-    """uvicorn raises the signal again after a clean end; a service that was asked to stop ended well."""
+class GracefulServer(uvicorn.Server):
+    """uvicorn with two habits changed: a stop is announced to the app, and a stop that was asked for is no failure."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, let the app say goodbye on those it has, then end them."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        stopping = self.lifespan.state.get(STOPPING)
+        if stopping is not None:
+            await stopping()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or Ctrl-C."""
         super().handle_exit(sig, frame)
+        # uvicorn would raise the signal again after the clean end.
         self._captured_signals.clear()

@@ -1,0 +1,226 @@
+"""The notifier's composition root: everything is built here, once, and handed to who needs it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import asyncpg
+import httpx2
+import structlog
+from faststream.rabbit import RabbitBroker
+from ratchet.adapters.parking import Parking
+from ratchet.adapters.postgres.engine import connect_pool
+from ratchet.adapters.postgres.feeds import PostgresFeeds
+from ratchet.adapters.rabbitmq import topology
+from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, is_consuming, stop_intake
+from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.adapters.redis import connection as redis_connection
+from ratchet.adapters.redis.hints import FeedHints
+from ratchet.adapters.redis.once import TakeOnce
+from ratchet.observability.health import Check, health_routes
+from ratchet.observability.metrics import NotifierMetrics, new_registry
+from ratchet.service import STOPPING
+from ratchet.settings import Settings
+from ratchet.tokens import TokenVerifier
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from notifier.acknowledge import Acknowledgements
+from notifier.admit import Door
+from notifier.connections import Connections, End, Limits
+from notifier.follow_feeds import FollowedFeeds
+from notifier.own_affairs import Preferences, TicketDesk
+from notifier.prune import prune_forever
+from notifier.push import Pushing
+from notifier.reader_settings import ReaderSettings
+from notifier.signalr_face import Negotiation, SignalRHub
+from notifier.socket_server import SocketServer
+from notifier.sse_face import EventStream
+from notifier.subscribers import KeepEvent
+from notifier.tickets import Tickets
+from notifier.websocket_face import PlainJson
+
+EVENTS_IN_FLIGHT = 500
+GOODBYE_LIMIT = timedelta(seconds=2)
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The notifier as an ASGI app; everything it holds is opened and closed by the lifespan.
+
+    Raises:
+        InvalidSettings: nothing says how tokens are to be checked.
+    """
+    numbers = new_registry()
+    metrics = NotifierMetrics(numbers)
+    checks: dict[str, Check] = {}
+    http = httpx2.AsyncClient()
+    verifier = TokenVerifier.from_settings(settings, http)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[Mapping[str, Any]]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(http.aclose)
+            servers = await _connect(settings, stack)
+            core = _core(settings, servers, metrics)
+            app.router.routes.extend(_faces(settings, servers, core, verifier))
+            checks.update(_checks(servers))
+            await _run(settings, servers, core, stack)
+            log.info("notifier.ready")
+            yield {STOPPING: partial(core.connections.end_all, End.STOPPING, GOODBYE_LIMIT)}
+
+    return Starlette(
+        routes=health_routes(numbers, checks), lifespan=lifespan, middleware=[_browsers(settings.allowed_origins)]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    pool: asyncpg.Pool
+    redis: redis_connection.Redis
+    publisher: Publisher
+    broker: RabbitBroker
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    pushing: Pushing
+    connections: Connections
+    hints: FeedHints
+
+    def announce(self, names: Sequence[str]) -> None:
+        """Feeds have grown, or readers have changed their settings: here, and soon everywhere."""
+        self.hear(names)
+        self.hints.announce(names)
+
+    def hear(self, names: Sequence[str]) -> None:
+        """The same from another instance."""
+        self.pushing.followed.hint(names)
+        self.pushing.settings.hint(names)
+
+
+async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
+    amqp_url = settings.amqp_url.get_secret_value()
+    pool = await connect_pool(settings.database_url.get_secret_value(), application="notifier", size=8)
+    stack.push_async_callback(_close_pool, pool)
+    redis = redis_connection.connect(settings.redis_url.get_secret_value(), name="ratchet-notifier")
+    stack.push_async_callback(redis.aclose)
+    publisher = await Publisher.open(amqp_url, name="ratchet-notifier-publisher")
+    stack.push_async_callback(publisher.close)
+    async with publisher.connection.channel() as channel:
+        await topology.declare(channel, pools=settings.pools, delays=[])
+    broker = consumer_broker(amqp_url, name="ratchet-notifier")
+    stack.push_async_callback(broker.stop)
+    return _Servers(pool, redis, publisher, broker)
+
+
+def _core(settings: Settings, servers: _Servers, metrics: NotifierMetrics) -> _Core:
+    store = PostgresFeeds(servers.pool)
+    pushing = Pushing(
+        store=store,
+        followed=FollowedFeeds(store, metrics),
+        settings=ReaderSettings(store),
+        acknowledgements=Acknowledgements(store),
+        metrics=metrics,
+    )
+    connections = Connections(metrics, Limits(total=settings.sockets_total, per_user=settings.sockets_per_user))
+    return _Core(pushing, connections, FeedHints(servers.redis))
+
+
+def _faces(settings: Settings, servers: _Servers, core: _Core, verifier: TokenVerifier) -> list[BaseRoute]:
+    tickets = Tickets(TakeOnce(servers.redis))
+    door = Door(verifier, tickets, settings.allowed_origins)
+    plain = SocketServer(PlainJson(core.pushing), door, core.connections, core.pushing)
+    hub = SocketServer(SignalRHub(core.pushing), door, core.connections, core.pushing)
+    preferences = Preferences(door, core.pushing.store, core.pushing.settings, core.announce)
+    return [
+        WebSocketRoute("/ws", plain.serve),
+        WebSocketRoute("/hubs/notifications", hub.serve),
+        Route("/hubs/notifications/negotiate", Negotiation(door).negotiate, methods=["POST"]),
+        Route("/events", EventStream(door, core.connections, core.pushing), methods=["GET"]),
+        Route("/ticket", TicketDesk(door, tickets).issue, methods=["POST"]),
+        Route("/preferences", preferences.handle, methods=["GET", "PUT"]),
+    ]
+
+
+def _browsers(allowed_origins: Sequence[str]) -> Middleware:
+    # The SignalR client asks with credentials, so the answer has to name the origin and these headers.
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=[origin.rstrip("/") for origin in allowed_origins],
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "PUT"],
+        allow_headers=["authorization", "content-type", "last-event-id", "x-requested-with", "x-signalr-user-agent"],
+    )
+
+
+def _checks(servers: _Servers) -> dict[str, Check]:
+    # Redis is left out on purpose: without it pushes are slower, and nothing else.
+    async def database() -> bool:
+        return bool(await servers.pool.fetchval("SELECT true"))
+
+    async def broker() -> bool:
+        return servers.publisher.is_connected
+
+    async def subscribed() -> bool:
+        return is_consuming(servers.broker)
+
+    return {"database": database, "broker": broker, "subscribed": subscribed}
+
+
+async def _run(settings: Settings, servers: _Servers, core: _Core, stack: AsyncExitStack) -> None:
+    pushing = core.pushing
+    stack.push_async_callback(_flush, pushing.acknowledgements)
+    for work in (
+        pushing.followed.run(),
+        pushing.settings.refresh_forever(),
+        pushing.acknowledgements.write_forever(),
+        core.hints.send_forever(),
+        core.hints.listen_forever(core.hear, pushing.followed.look_everywhere),
+        core.connections.sweep_forever(asyncio.get_running_loop().time),
+        prune_forever(pushing.store, settings.notification_retention),
+    ):
+        _run_until_closed(work, stack)
+    parking = Parking(servers.pool, servers.publisher, service="notifier")
+    keep = KeepEvent(pushing.store, parking, core.announce, pushing.metrics)
+    consume(servers.broker, topology.NOTIFIER_QUEUE, keep, prefetch=EVENTS_IN_FLIGHT)
+    await servers.broker.start()
+    stack.push_async_callback(stop_intake, servers.broker)
+
+
+def _run_until_closed(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
+    task = asyncio.create_task(work)
+
+    def look(done: "asyncio.Task[None]") -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("notifier.task_failed", exc_info=error)
+
+    async def stop() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    task.add_done_callback(look)
+    stack.push_async_callback(stop)
+
+
+async def _flush(acknowledgements: Acknowledgements) -> None:
+    try:
+        async with asyncio.timeout(2):
+            await acknowledgements.flush()
+    except Exception as error:  # an outage at the end costs only repetitions
+        log.warning("acknowledgements.lost", error=f"{type(error).__name__}: {error}")
+
+
+async def _close_pool(pool: asyncpg.Pool) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), timeout=2)
+    except TimeoutError:
+        pool.terminate()

@@ -1,0 +1,1 @@
+"""`ratchet doctor`: is everything there that Ratchet needs, and is it as Ratchet needs it?"""

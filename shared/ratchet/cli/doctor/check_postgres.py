@@ -1,0 +1,115 @@
+"""Postgres: reachable, supported, migrated, and set to keep what it confirms."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from ratchet.adapters.postgres.engine import plain_url
+from ratchet.adapters.postgres.migrate import newest_revision
+from ratchet.cli.doctor.findings import Finding, Level, version_finding
+from ratchet.domain.failure import mask_secrets
+
+AREA = "Postgres"
+LOWEST, HIGHEST = 15, 18
+CONNECT_SECONDS = 5
+MAX_SKEW = timedelta(seconds=5)
+
+
+_FACTS = """
+SELECT current_setting('server_version') AS version, clock_timestamp() AS now,
+       to_regclass('alembic_version') IS NOT NULL AS migrated, current_setting('fsync') AS fsync,
+       current_setting('full_page_writes') AS full_page_writes,
+       current_setting('synchronous_commit') AS synchronous_commit
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresFacts:
+    """What was read from the server; `revision` is None where no migration has run."""
+
+    version: str
+    revision: str | None
+    fsync: str
+    full_page_writes: str
+    synchronous_commit: str
+    skew: timedelta
+
+
+async def check_postgres(database_url: str) -> list[Finding]:
+    """Connect and judge."""
+    try:
+        facts = await _read(database_url)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        reason = mask_secrets(f"{type(error).__name__}: {error}")
+        advice = "Is it running, and is RATCHET_DATABASE_URL right (postgresql://user:password@host:port/database)?"
+        return [Finding(AREA, "connection", Level.RED, reason, advice)]
+    return [Finding(AREA, "connection", Level.OK, "answers"), *judge(facts, newest=newest_revision())]
+
+
+def judge(facts: PostgresFacts, *, newest: str) -> list[Finding]:
+    """What the facts mean."""
+    return [
+        version_finding(
+            AREA, facts.version, lowest=LOWEST, highest=HIGHEST, advice=f"Use Postgres {LOWEST} to {HIGHEST}"
+        ),
+        _migrations(facts.revision, newest),
+        _durability(facts),
+        _clock(facts.skew),
+    ]
+
+
+def _migrations(revision: str | None, newest: str) -> Finding:
+    command = "python -m ratchet.adapters.postgres.migrate"
+    if revision == newest:
+        return Finding(AREA, "migrations", Level.OK, f"at {revision}, the newest")
+    if revision is None:
+        return Finding(AREA, "migrations", Level.RED, "the database is empty", f"Run {command} (`make up` does it)")
+    if revision > newest:
+        found = f"at {revision}, newer than this program ({newest})"
+        return Finding(AREA, "migrations", Level.RED, found, "Bring this installation of Ratchet up to date")
+    return Finding(
+        AREA, "migrations", Level.RED, f"at {revision}, not at {newest}", f"Run {command} (`make up` does it)"
+    )
+
+
+def _durability(facts: PostgresFacts) -> Finding:
+    settings = {
+        "fsync": facts.fsync,
+        "full_page_writes": facts.full_page_writes,
+        "synchronous_commit": facts.synchronous_commit,
+    }
+    off = [name for name, value in settings.items() if value == "off"]
+    if off:
+        found = f"{', '.join(off)} off: a crash of the server can lose committed steps"
+        return Finding(AREA, "durability", Level.WARNING, found, "Switch on what is off in postgresql.conf")
+    return Finding(AREA, "durability", Level.OK, "what is committed is kept")
+
+
+def _clock(skew: timedelta) -> Finding:
+    if abs(skew) > MAX_SKEW:
+        found = f"differs from this machine's by {abs(skew).total_seconds():.0f} s"
+        return Finding(AREA, "clock", Level.WARNING, found, "Synchronise the clocks: tokens are checked against them")
+    return Finding(AREA, "clock", Level.OK, "agrees with this machine's")
+
+
+async def _read(database_url: str) -> PostgresFacts:
+    connection = await asyncpg.connect(
+        plain_url(database_url),
+        timeout=CONNECT_SECONDS,
+        command_timeout=CONNECT_SECONDS,
+        server_settings={"application_name": "ratchet-doctor"},
+    )
+    try:
+        (row,) = await connection.fetch(_FACTS)
+        revision = await connection.fetchval("SELECT version_num FROM alembic_version") if row["migrated"] else None
+    finally:
+        await connection.close(timeout=CONNECT_SECONDS)
+    return PostgresFacts(
+        version=row["version"].split()[0],
+        revision=revision,
+        fsync=row["fsync"],
+        full_page_writes=row["full_page_writes"],
+        synchronous_commit=row["synchronous_commit"],
+        skew=row["now"] - datetime.now(UTC),
+    )
