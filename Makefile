@@ -57,10 +57,10 @@ format: setup ## Format the code and sort its imports
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format .
 
-lock: setup ## Resolve all dependencies anew and write both lock files
+lock: setup ## Write both lock files from pyproject.toml (UPGRADE=1: take the newest versions)
 	@$(VENV)/bin/uv --version >/dev/null 2>&1 || $(RUN) -m pip install --quiet --disable-pip-version-check uv
-	@$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --upgrade -o requirements.lock
-	@$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --upgrade --group dev -c requirements.lock -o requirements-dev.lock
+	@$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $(if $(UPGRADE),--upgrade) -o requirements.lock
+	@$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $(if $(UPGRADE),--upgrade) --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## Delete caches and build results (not .venv, not the platform's data)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -46,8 +46,7 @@ def docker_client() -> Client | None:
         return None  # the library would look nowhere else, and would leave an open socket behind
     try:
         # Here and not above: slow to load, and seldom needed.
-        import docker  # type: ignore[import-untyped]
-
+        import docker  # type: ignore[import-untyped]  # it ships no types
         client = docker.from_env(timeout=2)
         client.ping()
         client.close()

@@ -14,7 +14,7 @@ from local_stack.wheels import packaged_program
 
 ACCOUNT = "embedded_postgres"
 # Everybody may write there, so what is found there is used only if it belongs to the current user.
-OUTSIDE = Path("/var/tmp")  # noqa: S108
+OUTSIDE = Path("/var/tmp")  # noqa: S108 - a private folder is made below it
 
 
 @dataclass(frozen=True, slots=True)

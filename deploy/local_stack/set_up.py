@@ -2,10 +2,12 @@
 
 import argparse
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -40,8 +42,11 @@ class SetupError(Exception):
 
 def fingerprint() -> str:
     """What the environment was made from: other locked packages or another Python make it stale."""
-    content = LOCK.read_bytes() + (PROJECT / "pyproject.toml").read_bytes() + sys.version.encode()
-    return hashlib.sha256(content + str(PROJECT).encode()).hexdigest()
+    described = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    # The settings of linters and tests stand in the same file and change nothing here.
+    ours = [described["build-system"], described["project"], described["tool"]["hatch"]]
+    content = [LOCK.read_text(), json.dumps(ours, sort_keys=True), sys.version, str(PROJECT)]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 
 def _make(venv: Path) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import importlib
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar, get_type_hints, overload
 from uuid import UUID
 
+import orjson
 import structlog
 from pydantic import BaseModel, TypeAdapter
 
@@ -29,6 +30,7 @@ class StepContext:
     idempotency_key: str
     """The same for every automatic attempt at this step; changes only when a person asks for the step again."""
     on_heartbeat: Callable[[], None] = field(default=lambda: None, repr=False)
+    call_http: "CallHttp | None" = field(default=None, repr=False)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -45,6 +47,19 @@ class StepContext:
         """Say "still alive": the step's heartbeat time limit starts again."""
         self.on_heartbeat()
 
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One request of an `http_step`."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+CallHttp = Callable[[HttpCall], Awaitable[Any]]
+"""Sends one request and returns the JSON of the answer; given to steps by the executor, which guards where it goes."""
 
 StepFunction = TypeVar("StepFunction", bound=Callable[..., Any])
 RunStep = Callable[[StepContext, Any], Awaitable[Any]]
@@ -112,6 +127,26 @@ class Workflow:
 
         return add if function is None else add(function)
 
+    def http_step(
+        self,
+        id: str,  # noqa: A002 - the contract's word
+        *,
+        url: str,
+        method: str = "POST",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        into: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Add a step that calls `url` and keeps the JSON answer in the state under `into` (default: the step's id).
+
+        `body` defaults to the state. The request carries the step's idempotency key and the correlation id. 5xx, 408,
+        429 and transport errors are transient (`Retry-After` is honoured), other 4xx permanent. Redirects are not
+        followed. Private addresses are refused unless listed in `RATCHET_HTTP_ALLOW`.
+        """
+        request = _HttpRequest(method.upper(), url, body, tuple((headers or {}).items()), into or id)
+        self.steps.append(Step(_rules(id, **options), request.run))
+
     @property
     def definition(self) -> WorkflowDefinition:
         """The workflow without its code."""
@@ -152,6 +187,30 @@ def json_step(code: Callable[..., Any]) -> RunStep:
         return _plain(result)
 
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class _HttpRequest:
+    method: str
+    url: str
+    body: Any
+    headers: tuple[tuple[str, str], ...]
+    into: str
+
+    async def run(self, context: StepContext, state: Any) -> Any:
+        if context.call_http is None:
+            raise InvalidDefinition("An http_step needs an executor: there is nothing here that could call out")
+        own = (
+            ("Idempotency-Key", context.idempotency_key),
+            ("X-Correlation-ID", context.correlation_id),
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json"),
+        )
+        content = (
+            b"" if self.method in {"GET", "HEAD", "DELETE"} else orjson.dumps(state if self.body is None else self.body)
+        )
+        answer = await context.call_http(HttpCall(self.method, self.url, own + self.headers, content))
+        return {**state, self.into: answer} if isinstance(state, dict) else {self.into: answer}
 
 
 def _plain(value: Any) -> Any:

@@ -90,7 +90,7 @@ class AcceptStart:
                 claim = _fresh_claim(workflow)
                 if claim is None:
                     return Ending.DONE
-                with self._holdings.reserve(workflow.workflow_id):
+                with self._holdings.reserve(workflow.workflow_id, workflow.command_id):
                     return await self._run(claim, delivery)
             case StartVerdict.AGAIN:
                 return await self._resume(workflow.workflow_id, delivery)

@@ -21,6 +21,7 @@ from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, is_cons
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.authoring import Registry
 from ratchet.crash_points import crash_points
+from ratchet.domain.egress import EgressRules
 from ratchet.domain.retry import Retry
 from ratchet.messages.commands import RecoveryCommand, RestartScan, encode
 from ratchet.messages.envelope import Outgoing
@@ -33,12 +34,14 @@ from starlette.applications import Starlette
 from executor.accept_start import AcceptStart
 from executor.drive_step import DriveStep
 from executor.holdings import Holdings
+from executor.http_step import HttpCaller
 from executor.leave import Leave
 from executor.outlet import Outlet
 from executor.resume_workflow import ResumeWorkflow
 from executor.rules import Rules
 from executor.run_workflow import RunWorkflow
 from executor.subscribers import StepSubscriber
+from executor.watch_pools import CountConsumers, WatchPools
 
 log = structlog.get_logger()
 
@@ -77,6 +80,7 @@ class _Parts:
     store: PostgresExecution
     holdings: Holdings
     outlet: Outlet
+    call_http: HttpCaller
 
 
 async def _start(
@@ -89,12 +93,16 @@ async def _start(
     store = PostgresExecution(servers.pool, servers.quick, executor=name, lease=settings.lease, metrics=metrics)
     holdings = Holdings(store, metrics, lease=settings.lease)
     outlet = Outlet(store, servers.publisher)
-    subscriber_of = _pipeline(settings, registry, metrics, rules, _Parts(servers, store, holdings, outlet))
+    http = HttpCaller(EgressRules.of(settings.http_allow))
+    stack.push_async_callback(http.close)
+    subscriber_of = _pipeline(settings, registry, metrics, rules, _Parts(servers, store, holdings, outlet, http))
     for pool in settings.pools:
         consume(servers.broker, topology.steps_queue(pool), subscriber_of(pool), prefetch=settings.prefetch)
     checks.update(_checks(servers))
     stack.push_async_callback(outlet.settle)
-    stack.push_async_callback(_cancel, asyncio.create_task(holdings.keep_leases()))
+    watch = WatchPools(_known_pools(registry), _consumer_counter(servers.publisher), metrics)
+    for work in (holdings.keep_leases(), watch.run()):
+        stack.push_async_callback(_cancel, asyncio.create_task(work))
     await servers.broker.start()
     stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
     await servers.publisher.publish([_scan_request()])
@@ -114,12 +122,13 @@ def _pipeline(
         leave=Leave(store=store, outlet=parts.outlet, rules=rules, metrics=metrics),
         rules=rules,
         metrics=metrics,
+        call_http=parts.call_http,
         reach=reach,
     )
     resume = ResumeWorkflow(
         store=store, run=run, holdings=parts.holdings, publisher=publisher, rules=rules, metrics=metrics
     )
-    parking = Parking(parts.servers.pool, publisher, service="executor")
+    parking = Parking(parts.servers.pool, publisher, service="executor", parked=metrics.parked)
     start = AcceptStart(
         store=store,
         registry=registry,
@@ -163,10 +172,22 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
 
 async def _prepare(servers: _Servers, registry: Registry, rules: Rules) -> None:
     async with servers.publisher.connection.channel() as channel:
-        pools = rules.pools | {step.pool for item in registry.definitions for step in item.steps}
-        await topology.declare(channel, pools=pools, delays=rules.delays)
+        await topology.declare(channel, pools=rules.pools | _known_pools(registry), delays=rules.delays)
     for changed in await definitions.register(servers.pool, registry.definitions):
         log.warning("definition.changed", definition=changed, advice="steps changed: raise the workflow's version")
+
+
+def _known_pools(registry: Registry) -> frozenset[str]:
+    return frozenset(step.pool for item in registry.definitions for step in item.steps)
+
+
+def _consumer_counter(publisher: Publisher) -> CountConsumers:
+    async def count(pool: str) -> int:
+        async with publisher.connection.channel() as channel:
+            queue = await channel.declare_queue(topology.steps_queue(pool).name, passive=True)
+            return queue.declaration_result.consumer_count or 0
+
+    return count
 
 
 def _checks(servers: _Servers) -> dict[str, Check]:

@@ -67,7 +67,7 @@ class Holdings:
         self._metrics = metrics
         self._interval = lease.total_seconds() / 3
         self._held: dict[UUID, Held] = {}
-        self._reserved: set[UUID] = set()
+        self._reserved: set[tuple[UUID, str]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self.is_draining = False
@@ -88,19 +88,20 @@ class Holdings:
                 self._empty.set()
 
     @contextmanager
-    def reserve(self, workflow_id: UUID) -> Iterator[bool]:
-        """True for the one task of this process that may claim and advance the workflow while the block runs.
+    def reserve(self, workflow_id: UUID, command_id: str) -> Iterator[bool]:
+        """True for the one task of this process that may act on this command while the block runs.
 
         Two copies of a message in one process would otherwise fence each other, each running the step.
         """
-        is_first = workflow_id not in self._reserved
+        key = (workflow_id, command_id)
+        is_first = key not in self._reserved
         if is_first:
-            self._reserved.add(workflow_id)
+            self._reserved.add(key)
         try:
             yield is_first
         finally:
             if is_first:
-                self._reserved.discard(workflow_id)
+                self._reserved.discard(key)
 
     async def keep_leases(self) -> None:
         """Extend every lease three times within its length, for ever."""
@@ -125,7 +126,6 @@ class Holdings:
     async def drain(self, grace: timedelta) -> None:
         """Begin no further step, give running ones `grace`, then stop them; returns when all claims are given back."""
         self.is_draining = True
-        log.info("shutdown.draining", steps=len(self._held))
         try:
             async with asyncio.timeout(grace.total_seconds()):
                 await self._empty.wait()

@@ -42,7 +42,7 @@ class ResumeWorkflow:
 
     async def __call__(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         """Claim a workflow that exists, and advance it as far as this delivery may."""
-        with self._holdings.reserve(workflow_id) as is_first:
+        with self._holdings.reserve(workflow_id, delivery.command_id) as is_first:
             return await self._claim(workflow_id, delivery) if is_first else self._stale(ClaimVerdict.BUSY)
 
     async def _claim(self, workflow_id: UUID, delivery: Delivery) -> Ending:

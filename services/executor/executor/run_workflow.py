@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import structlog
-from ratchet.authoring import Registry, StepContext
+from ratchet.authoring import CallHttp, Registry, StepContext
 from ratchet.crash_points import CrashPoint, Reach, nothing_happens
 from ratchet.domain.checkpoint import Position, is_intact
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
@@ -69,6 +69,7 @@ class RunWorkflow:
         leave: Leave,
         rules: Rules,
         metrics: ExecutorMetrics,
+        call_http: CallHttp | None = None,
         reach: Reach = nothing_happens,
     ) -> None:
         self._store = store
@@ -79,6 +80,7 @@ class RunWorkflow:
         self._rules = rules
         self._metrics = metrics
         self._reach = reach
+        self._call_http = call_http
         # Looked up once: finding a metric by its labels costs more than counting.
         self._step_seconds = metrics.step_seconds
         self._steps_committed = metrics.steps.labels("committed")
@@ -143,6 +145,7 @@ class RunWorkflow:
             inputs={} if claim.inputs is None else orjson.loads(claim.inputs)["inputs"],
             idempotency_key=f"{claim.workflow_id}:{step.id}:{claim.generation}",
             on_heartbeat=heartbeat,
+            call_http=self._call_http,
         )
         code = self._registry.step(definition, claim.step_index)
         return await run_step(

@@ -60,7 +60,7 @@ class _Servers:
 async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitStack, checks: dict[str, Check]) -> None:
     servers = await _connect(settings, stack)
     store = PostgresRecovery(servers.pool, servers.publisher)
-    parking = Parking(servers.pool, servers.publisher, service="recovery")
+    parking = Parking(servers.pool, servers.publisher, service="recovery", parked=metrics.parked)
     look_after = LookAfter(store, metrics)
     scan = RestartScan(
         store=store,

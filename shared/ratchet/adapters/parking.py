@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import asyncpg
 import orjson
 import structlog
+from prometheus_client import Counter
 
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.domain.failure import sanitise
@@ -28,10 +29,11 @@ ON CONFLICT (id) DO NOTHING
 class Parking:
     """Fulfils `ports.ParkingLot`."""
 
-    def __init__(self, pool: asyncpg.Pool, publisher: Publisher, *, service: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, publisher: Publisher, *, service: str, parked: Counter) -> None:
         self._pool = pool
         self._publisher = publisher
         self._service = service
+        self._parked = parked
 
     async def park(self, message: Incoming, reason: str, *, part: Any = None) -> None:
         """Keep the message, or one part of a bulk body. Safe to repeat: the same message is kept once in the table.
@@ -55,6 +57,7 @@ class Parking:
             self._service,
         )
         await self._publisher.publish([_parked(message, body, reason, parked_id)])
+        self._parked.inc()
         log.warning(
             "message.parked",
             reason=reason,

@@ -1,22 +1,26 @@
 """Commands that look and change nothing: status, history, checkpoints, list, failed."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from cyclopts import Parameter
 from rich.text import Text
 
-from ratchet.cli.arguments import Age, Limit
+from ratchet.cli.arguments import Limit
 from ratchet.cli.exit_codes import ExitCode
+from ratchet.cli.failed_options import FailedOptions
 from ratchet.cli.next_steps import next_steps
 from ratchet.cli.opening import open_client
 from ratchet.cli.options import Caller
 from ratchet.cli.tables import checkpoints_table, failed_table, history_tables, workflow_card, workflows_table
-from ratchet.client import FailedFilter, FailedSort, Page, WorkflowFilter, WorkflowSummary
-from ratchet.domain.workflow import FailureKind, WorkflowStatus
+from ratchet.client import Page, View, WorkflowFilter
+from ratchet.domain.workflow import WorkflowStatus
 
 NO_CALLER = Caller()
+NO_CHOICE = FailedOptions()
+
+Shown = TypeVar("Shown", bound=View)
 
 Statuses = Annotated[list[WorkflowStatus] | None, Parameter(negative="")]
 
@@ -49,18 +53,24 @@ async def history(workflow_id: UUID, /, *, caller: Caller = NO_CALLER) -> ExitCo
     return ExitCode.DONE
 
 
-async def checkpoints(workflow_id: UUID, /, *, caller: Caller = NO_CALLER) -> ExitCode:
-    """Show the checkpoints that one workflow can be restored to (support and admins).
+async def checkpoints(
+    workflow_id: UUID, /, *, limit: Limit = 50, cursor: str | None = None, caller: Caller = NO_CALLER
+) -> ExitCode:
+    """Show the checkpoints that one workflow can be restored to, oldest first (support and admins).
 
     Parameters
     ----------
     workflow_id
         The workflow.
+    limit
+        How many at most, 1 to 200.
+    cursor
+        Go on where the last page ended.
     """
     async with open_client(caller) as client:
-        page = await client.checkpoints(workflow_id)
+        page = await client.checkpoints(workflow_id, cursor=cursor, limit=limit)
     hint = Text(f"Go back to one: ratchet restore {workflow_id} SEQ --reason …", style="dim")
-    caller.screen().answer(page.to_json(), checkpoints_table(page.items), hint)
+    caller.screen().answer(page.to_json(), checkpoints_table(page.items), _more(page), hint)
     return ExitCode.DONE
 
 
@@ -97,14 +107,7 @@ async def list_workflows(
 
 async def failed(
     *,
-    definition: str | None = None,
-    step: str | None = None,
-    owner: str | None = None,
-    kind: FailureKind | None = None,
-    older_than: Age | None = None,
-    text: str | None = None,
-    group: str | None = None,
-    sort: Annotated[FailedSort, Parameter(name="--sort")] = FailedSort.OLDEST_FIRST,
+    chosen: FailedOptions = NO_CHOICE,
     limit: Limit = 50,
     cursor: str | None = None,
     caller: Caller = NO_CALLER,
@@ -113,44 +116,18 @@ async def failed(
 
     Parameters
     ----------
-    definition
-        Only those of this definition.
-    step
-        Only those that failed in this step.
-    owner
-        Only this person's.
-    kind
-        Only failures of this kind.
-    older_than
-        Only those that failed longer ago: 90s, 15m, 2h.
-    text
-        Only those whose reason contains this.
-    group
-        Only those of this failure group (its fingerprint).
-    sort
-        Oldest or newest failure first.
     limit
         How many at most, 1 to 200.
     cursor
         Go on where the last page ended.
     """
-    filters = FailedFilter(
-        definition=definition,
-        step=step,
-        owner=owner,
-        kind=kind,
-        older_than=older_than,
-        text=text,
-        group=group,
-        sort=sort,
-    )
     async with open_client(caller) as client:
-        page = await client.failed(filters, cursor=cursor, limit=limit)
+        page = await client.failed(chosen.filter(), cursor=cursor, limit=limit)
     caller.screen().answer(page.to_json(), failed_table(page.items), _more(page))
     return ExitCode.DONE
 
 
-def _more(page: Page[WorkflowSummary]) -> Text:
+def _more(page: Page[Shown]) -> Text:
     if page.next_cursor is None:
         return Text(f"{len(page.items)} shown, no more.", style="dim")
     return Text(f"{len(page.items)} shown; go on with --cursor {page.next_cursor}", style="dim")

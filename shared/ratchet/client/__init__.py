@@ -26,6 +26,7 @@ from ratchet.client.results import (
     RecoveryView,
     StartedWorkflow,
     StepView,
+    View,
     WorkflowSummary,
     WorkflowView,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "StartedWorkflow",
     "StepView",
     "TokenSource",
+    "View",
     "WaitTimeout",
     "WorkflowFilter",
     "WorkflowSummary",

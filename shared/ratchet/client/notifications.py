@@ -111,6 +111,11 @@ class NotificationStream:
         self._tried_at = 0.0
         self._closed = False
 
+    @property
+    def position(self) -> int | None:
+        """Where it would go on after a lost connection; None until the notifier has said where the feed stands."""
+        return self._cursor if self._handing_out is None else self._handing_out
+
     def __aiter__(self) -> Self:
         return self
 

@@ -38,6 +38,9 @@ class ExecutorMetrics:
         )
         self.parked = Counter("ratchet_parked_messages_total", "Messages set aside", registry=registry)
         self.running = Gauge("ratchet_running_workflows", "Workflows claimed by this executor", registry=registry)
+        self.unserved_pools = Gauge(
+            "ratchet_unserved_pools", "Pools of known workflows that no executor serves", registry=registry
+        )
         self.commit_seconds = Histogram(
             "ratchet_commit_seconds", "Time to commit a batch", buckets=QUICK_SECONDS, registry=registry
         )

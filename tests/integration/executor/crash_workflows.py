@@ -58,3 +58,54 @@ async def linger(ctx: StepContext, state: dict[str, Any]) -> None:
 @lingering.step
 async def end(ctx: StepContext, state: dict[str, Any]) -> None:
     note(ctx)
+
+
+many = Workflow("many")
+timing = Workflow("timing")
+silent = Workflow("silent")
+blocking = Workflow("blocking")
+patient = Workflow("patient")
+hopping = Workflow("hopping")
+
+
+@many.step
+async def only(ctx: StepContext, state: dict[str, Any]) -> dict[str, Any]:
+    note(ctx)
+    return state | {"done": True}
+
+
+@timing.step(timeout=0.1, retry=Retry())
+async def too_slow(ctx: StepContext, state: dict[str, Any]) -> None:
+    await asyncio.sleep(30)
+
+
+@silent.step(heartbeat_timeout=0.2, timeout=30, retry=Retry())
+async def goes_silent(ctx: StepContext, state: dict[str, Any]) -> None:
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        await ctx.heartbeat()
+    await asyncio.sleep(30)
+
+
+@blocking.step
+def in_a_thread(ctx: StepContext, state: dict[str, Any]) -> dict[str, Any]:
+    return state | {"thread": True}
+
+
+@patient.step(long_running=True, timeout=60)
+async def long_one(ctx: StepContext, state: dict[str, Any]) -> None:
+    note(ctx)
+    while not gate_is_open():  # noqa: ASYNC110 - another process opens the gate
+        await asyncio.sleep(0.01)
+
+
+def _hop(number: int) -> None:
+    async def step(ctx: StepContext, state: dict[str, Any]) -> dict[str, Any]:
+        note(ctx)
+        return state | {"hops": number}
+
+    hopping.step(id=f"hop_{number}")(step)
+
+
+for _number in range(10):
+    _hop(_number)

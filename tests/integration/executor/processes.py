@@ -86,6 +86,14 @@ class Site:
         lines = self.effects.read_text().splitlines() if self.effects.exists() else []
         return Counter(line.split()[1] for line in lines)
 
+    async def ran(self, step: str) -> None:
+        """Wait until a step was begun."""
+
+        async def counted() -> bool:
+            return self.counted_effects()[step] >= 1
+
+        await until(f"step {step} to run", counted)
+
     async def publish(self, key: str, body: Any, *, message_id: str | None = None) -> str:
         """Send a command the way an upstream service would."""
         message_id = message_id or str(uuid.uuid4())

@@ -2,7 +2,7 @@
 
 import signal
 
-from tests.integration.executor.processes import Site, until
+from tests.integration.executor.processes import Site
 
 TAKEOVERS = "SELECT count(*) FROM recovery_attempts WHERE kind = 'takeover'"
 
@@ -12,10 +12,7 @@ async def test_a_frozen_executor_that_wakes_up_cannot_commit(site: Site) -> None
     zombie = site.start("executor", LEASE="1s", PREFETCH="1")
     workflow = await site.begin("lingering")
 
-    async def running() -> bool:
-        return site.counted_effects()["linger"] == 1
-
-    await until("the step to run", running)
+    await site.ran("linger")
     zombie.send_signal(signal.SIGSTOP)
     # The broker has not noticed yet; the lease is what runs out. The scan takes the workflow away.
     site.start("recovery", RECOVERY_STARTUP_DELAY="1500ms", SCAN_INTERVAL="500ms")
@@ -33,10 +30,7 @@ async def test_an_executor_that_is_asked_to_stop_lets_its_step_finish_and_hands_
     stopping = site.start("executor")
     workflow = await site.begin("lingering")
 
-    async def running() -> bool:
-        return site.counted_effects()["linger"] == 1
-
-    await until("the step to run", running)
+    await site.ran("linger")
     stopping.send_signal(signal.SIGTERM)
     await site.logs("executor-0", "executor.draining")
     site.gate.touch()
@@ -53,10 +47,7 @@ async def test_a_step_that_outlasts_the_grace_period_is_given_back_and_run_again
     stopping = site.start("executor", SHUTDOWN_GRACE="200ms")
     workflow = await site.begin("lingering")
 
-    async def running() -> bool:
-        return site.counted_effects()["linger"] == 1
-
-    await until("the step to run", running)
+    await site.ran("linger")
     stopping.send_signal(signal.SIGTERM)
     await site.died(stopping, code=0)
     assert await site.status(workflow) == "InProgress"

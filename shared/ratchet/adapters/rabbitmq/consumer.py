@@ -1,7 +1,6 @@
 """Consuming: raw bytes in, one settlement out, through FastStream on a connection that nothing is published on."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
 
@@ -47,7 +46,8 @@ def consumer_broker(amqp_url: str, *, name: str) -> RabbitBroker:
         client_properties={"heartbeat": HEARTBEAT_SECONDS},
         reconnect_interval=RECONNECT_SECONDS,
         apply_types=False,
-        log_level=logging.DEBUG,
+        # Handlers never raise (see `_handled`), and a line for each message would cost more than the message.
+        logger=None,
         graceful_timeout=None,
     )
 

@@ -1,0 +1,160 @@
+"""Calling out for `http_step`: guarded addresses, no redirects, a capped answer, failures classified by status."""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore2
+import httpx2
+import orjson
+from ratchet.authoring import HttpCall
+from ratchet.domain.egress import EgressRules
+from ratchet.domain.errors import PermanentError, TransientError
+from ratchet.domain.failure import is_transient_status
+
+MAX_ANSWER_BYTES = 1024 * 1024
+CONNECT_SECONDS = 10.0
+
+Option = tuple[Any, ...]
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Resolves a name once, and connects only to addresses that the rules allow.
+
+    Checking the name first and letting the library resolve it again would let the second answer be another one.
+    """
+
+    def __init__(self, rules: EgressRules) -> None:
+        self._rules = rules
+        self._inner = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Option] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to the first allowed address that answers.
+
+        Raises:
+            PermanentError: none of the host's addresses is allowed.
+        """
+        failure: Exception = PermanentError(
+            f"{host} is not a public address; to allow it list it in RATCHET_HTTP_ALLOW of the executors"
+        )
+        for address in await _resolve(host, port):
+            if not self._rules.allows(host, address):
+                continue
+            try:
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def sleep(self, seconds: float) -> None:
+        """Between the library's own attempts."""
+        await asyncio.sleep(seconds)
+
+
+class HttpCaller:
+    """Sends the requests of `http_step`s. One instance serves all; close it at the end."""
+
+    def __init__(self, rules: EgressRules) -> None:
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=httpx2.create_ssl_context(trust_env=False), network_backend=GuardedBackend(rules)
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.aclose()
+
+    async def __call__(self, call: HttpCall) -> Any:
+        """Send one request and return the JSON of its answer (None for an empty one).
+
+        Raises:
+            TransientError: transport trouble, 5xx, 408, 429.
+            PermanentError: anything else that is no success.
+        """
+        url = _checked(call.url)
+        try:
+            async with self._pool.stream(
+                call.method, url, headers=list(call.headers), content=call.body, extensions=_TIMEOUTS
+            ) as answer:
+                body = await _read(answer)
+                return _judged(answer, body, host=urlsplit(call.url).hostname or "")
+        except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
+            raise TransientError(f"{type(error).__name__} calling {urlsplit(url).hostname}: {error}") from error
+
+
+# The step's own time limit bounds the whole; this one finds a host that never answers the connection.
+_TIMEOUTS = {"timeout": {"connect": CONNECT_SECONDS, "pool": CONNECT_SECONDS}}
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise PermanentError("An http_step calls http:// or https:// addresses only")
+    if parts.username is not None or parts.password is not None:
+        raise PermanentError("Put credentials into headers; an address with them in it ends up in logs")
+    return str(httpx2.URL(url))
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise TransientError(f"{host} cannot be resolved: {error}") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def _read(answer: httpcore2.Response) -> bytes:
+    body = bytearray()
+    async for chunk in answer.aiter_stream():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise PermanentError(f"The answer is larger than {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
+
+
+def _judged(answer: httpcore2.Response, body: bytes, *, host: str) -> Any:
+    status = answer.status
+    if 200 <= status < 300:
+        return _parsed(body, host)
+    if is_transient_status(status):
+        raise TransientError(f"{host} answered {status}", retry_after=_retry_after(answer))
+    if 300 <= status < 400:
+        raise PermanentError(f"{host} answered {status}; redirects are not followed: use the final address")
+    raise PermanentError(f"{host} answered {status}")
+
+
+def _parsed(body: bytes, host: str) -> Any:
+    if not body.strip():
+        return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise PermanentError(f"{host} answered something that is not JSON") from error
+
+
+def _retry_after(answer: httpcore2.Response) -> timedelta | None:
+    """The answer's `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3)."""
+    for name, value in answer.headers:
+        if name.lower() == b"retry-after":
+            return _wait(value.decode("latin-1").strip())
+    return None
+
+
+def _wait(text: str) -> timedelta | None:
+    if text.isdigit():
+        return timedelta(seconds=min(int(text), 86_400))
+    try:
+        return max(parsedate_to_datetime(text) - datetime.now(UTC), timedelta(0))
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,53 @@
+"""Which failed workflows are meant, as options on the command line."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ratchet.cli.arguments import Age
+from ratchet.client import FailedFilter, FailedSort
+from ratchet.domain.workflow import FailureKind
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedOptions:
+    """Everything that is given must hold; nothing given means every failed workflow."""
+
+    definition: str | None = None
+    """Only those of this definition."""
+
+    step: str | None = None
+    """Only those that failed in this step."""
+
+    owner: str | None = None
+    """Only this person's."""
+
+    kind: FailureKind | None = None
+    """Only failures of this kind."""
+
+    older_than: Age | None = None
+    """Only those that failed longer ago: 90s, 15m, 2h."""
+
+    text: str | None = None
+    """Only those whose reason contains this."""
+
+    group: str | None = None
+    """Only those of this failure group (its fingerprint)."""
+
+    sort: Annotated[FailedSort, Parameter(name="--sort")] = FailedSort.OLDEST_FIRST
+    """Oldest or newest failure first."""
+
+    def filter(self) -> FailedFilter:
+        """What the API is asked for."""
+        return FailedFilter(
+            definition=self.definition,
+            step=self.step,
+            owner=self.owner,
+            kind=self.kind,
+            older_than=self.older_than,
+            text=self.text,
+            group=self.group,
+            sort=self.sort,
+        )
