@@ -64,8 +64,8 @@ class FeedState:
 class FeedStore(Protocol):
     """The notifier's questions to the database. Every method may be called concurrently and again."""
 
-    async def store(self, notification: NewNotification) -> bool:
-        """Keep an event in its feeds, once; False if it was there already. Batched inside."""
+    async def store(self, notification: NewNotification) -> Mapping[str, int]:
+        """Keep an event in its feeds, once; its number in each, or nothing if it was there already. Batched inside."""
 
     async def state(self, reader: Reader) -> FeedState:
         """A feed that was never written to is empty. Batched inside."""

@@ -105,12 +105,16 @@ class CheckpointMark:
 
 @dataclass(frozen=True, slots=True)
 class ClaimAnswer:
-    """`claim` is set when granted; `recoveries` counts takeovers and rescues since the last progress."""
+    """`claim` is set when granted; `recoveries` counts takeovers and rescues since the last progress.
+
+    `abandoned` is the dead holder's token: whoever puts the takeover off can keep its lease extended.
+    """
 
     verdict: ClaimVerdict
     claim: Claim | None = None
     recoveries: int = 0
     due_in: timedelta | None = None
+    abandoned: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -10,65 +12,72 @@ import orjson
 from ratchet.domain.checkpoint import MAX_DEPTH, MAX_STATE_BYTES, depth_of
 from ratchet.domain.errors import StateNotStorable
 
-# In compact JSON a number stands between these and is followed by one of those, or by the end. Text that looks the
-# same only costs a closer look.
-_WHOLE_FLOAT = re.compile(rb"(?:^|[\[:,])-?\d+(?:\.0|(?:\.\d+)?e[+-]?\d+)(?:$|[,\]}])", re.IGNORECASE)
-
 _LONG_NUMBER = re.compile(r"\d{19}")
 
 _ORJSON_BITS = 63
 
-_LOSES_NUMBERS = b"null"
-"""orjson writes NaN and the infinities as null."""
+
+@dataclass(frozen=True, slots=True)
+class EncodedState:
+    """A value that can be kept: its JSON text, and the value as that text reads back."""
+
+    text: bytes
+    value: Any
 
 
-def encode_state(state: Any) -> bytes:
-    """The JSON text of a step's result.
+def read_back(state: Any) -> EncodedState:
+    """Encode a value, and see it as the next step will.
 
     Raises:
         StateNotStorable: for what JSON or Postgres cannot keep: other types, NaN, NUL characters, lone surrogates,
             more than 100 levels, more than 1 MiB.
     """
-    text = _to_json(state)
-    if len(text) > MAX_STATE_BYTES:
-        raise StateNotStorable(f"The value is {len(text)} bytes of JSON; at most {MAX_STATE_BYTES} can be kept")
-    if b"\\u0000" in text and _holds_nul(orjson.loads(text)):
-        raise StateNotStorable("The value holds a NUL character, which Postgres cannot store")
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and depth_of(json.loads(text)) > MAX_DEPTH:
-        raise StateNotStorable(f"The value is nested deeper than {MAX_DEPTH} levels")
-    return text
+    try:
+        text = orjson.dumps(state)
+    except TypeError as error:
+        if "64-bit" not in str(error):
+            raise StateNotStorable(f"The value is not JSON: {error}") from error
+        return _checked(_to_json_strictly(state), json.loads)
+    # orjson writes NaN and the infinities as null; only then is a closer look needed.
+    return _checked(_to_json_strictly(state) if b"null" in text else text, orjson.loads)
+
+
+def encode_state(state: Any) -> bytes:
+    """The JSON text of a value; raises like `read_back`."""
+    return read_back(state).text
 
 
 def decode_state(text: str) -> Any:
     """The value of a JSON text, integers of any size included (orjson makes floats of those beyond 64 bits)."""
-    return json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
+    value = orjson.loads(text)
+    return json.loads(text) if _LONG_NUMBER.search(text) else value
 
 
 def canonical(state: Any) -> bytes:
     """One byte string per JSON value, the same before a trip through Postgres' jsonb and after it.
 
     jsonb reorders keys and writes numbers its own way (1e22 comes back as an integer, -0.0 as 0.0), so whole numbers
-    are written as integers here, whatever type they had.
+    are written as integers here, whatever type they had. Whole floats end in .0 or hold e+ in orjson's text; other text
+    that looks so only costs a closer look.
     """
     try:
         text = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # an integer beyond 64 bits
         text = b""
-    if text and not _WHOLE_FLOAT.search(text):
+    if text and not (b".0" in text or b"e+" in text):
         return text
     return orjson.dumps(_with_whole_numbers(state), option=orjson.OPT_SORT_KEYS)
 
 
-def _to_json(state: Any) -> bytes:
-    try:
-        text = orjson.dumps(state)
-    except TypeError as error:
-        if "64-bit" not in str(error):
-            raise StateNotStorable(f"The value is not JSON: {error}") from error
-        return _to_json_strictly(state)
-    if _LOSES_NUMBERS not in text:
-        return text
-    return _to_json_strictly(state)
+def _checked(text: bytes, loads: Callable[[bytes], Any]) -> EncodedState:
+    if len(text) > MAX_STATE_BYTES:
+        raise StateNotStorable(f"The value is {len(text)} bytes of JSON; at most {MAX_STATE_BYTES} can be kept")
+    value = loads(text)
+    if b"\\u0000" in text and _holds_nul(value):
+        raise StateNotStorable("The value holds a NUL character, which Postgres cannot store")
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and depth_of(value) > MAX_DEPTH:
+        raise StateNotStorable(f"The value is nested deeper than {MAX_DEPTH} levels")
+    return EncodedState(text, value)
 
 
 def _to_json_strictly(state: Any) -> bytes:

@@ -135,7 +135,7 @@ def _parts(body: bytes) -> list[Any]:
 
 def _validated(part: Any) -> StartWorkflow:
     try:
-        return StartWorkflow.model_validate_json(orjson.dumps(part))
+        return StartWorkflow.model_validate(part)
     except ValidationError as error:
         raise MalformedMessage(explain(error)) from error
 

@@ -16,6 +16,7 @@ from ratchet.messages.envelope import Outgoing
 from ratchet.messages.events import Event, EventType, Subject, announce
 from ratchet.messages.routes import DEAD, Route, to_pool
 from ratchet.ports import Claim, FailureCommit, StepCommit
+from ratchet.state import EncodedState, canonical
 
 from executor.rules import Rules
 
@@ -47,8 +48,8 @@ class Turn:
         return continue_command(claim.workflow_id, command_id, route, correlation_id=claim.correlation_id, delay=delay)
 
 
-def after_success(turn: Turn, text: str, content: bytes, *, must_leave: Callable[[StepDefinition], bool]) -> StepCommit:
-    """The commit of a done step; `text` is its new state as JSON, `content` the canonical form of that.
+def after_success(turn: Turn, state: EncodedState, *, must_leave: Callable[[StepDefinition], bool]) -> StepCommit:
+    """The commit of a done step; `state` is what its result reads back as.
 
     The claim is kept for the next step unless there is none, or `must_leave` says that others run it.
     """
@@ -66,8 +67,8 @@ def after_success(turn: Turn, text: str, content: bytes, *, must_leave: Callable
         claim=claim,
         step_id=step.id,
         attempt=turn.attempt,
-        state=text,
-        checksum=checksum(place, content),
+        state=state.text.decode(),
+        checksum=checksum(place, canonical(state.value)),
         started_at=turn.started_at,
         status=status,
         next_step=None if following is None else following.id,

@@ -1,8 +1,8 @@
 """The claims this executor holds, and what keeps them: leases extended all at once, steps stopped when one is lost."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
@@ -67,6 +67,7 @@ class Holdings:
         self._metrics = metrics
         self._interval = lease.total_seconds() / 3
         self._held: dict[UUID, Held] = {}
+        self._guarded: dict[UUID, UUID] = {}
         self._reserved: set[tuple[UUID, str]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -86,6 +87,19 @@ class Holdings:
             self._metrics.running.set(len(self._held))
             if not self._held:
                 self._empty.set()
+
+    @asynccontextmanager
+    async def guard(self, workflow_id: UUID, token: UUID) -> AsyncIterator[None]:
+        """Keep a dead executor's lease extended while its workflow waits here for its turn.
+
+        Else the restart scan would find it forgotten, and send it past the queue it stands in.
+        """
+        self._guarded[token] = workflow_id
+        try:
+            await self._extend([(workflow_id, token)])
+            yield
+        finally:
+            del self._guarded[token]
 
     @contextmanager
     def reserve(self, workflow_id: UUID, command_id: str) -> Iterator[bool]:
@@ -112,16 +126,23 @@ class Holdings:
     async def extend_leases(self) -> None:
         """One statement for all; claims that are gone have their steps stopped."""
         held = list(self._held.values())
-        if not held:
-            return
-        try:
-            kept = await self._store.extend([(item.claim.workflow_id, item.claim.token) for item in held])
-        except Exception as error:  # whatever it was, the leases are still good for a while and this runs again soon
-            log.warning("leases.not_extended", error=type(error).__name__, claims=len(held))
+        guarded = [(workflow_id, token) for token, workflow_id in self._guarded.items()]
+        kept = await self._extend([(item.claim.workflow_id, item.claim.token) for item in held] + guarded)
+        if kept is None:
             return
         for item in held:
             if item.claim.token not in kept and item.claim.token in self._held:
                 item.interrupt(Interruption.LOST)
+
+    async def _extend(self, pairs: list[tuple[UUID, UUID]]) -> set[UUID] | None:
+        """The tokens that still hold; None when that could not be found out."""
+        if not pairs:
+            return set()
+        try:
+            return await self._store.extend(pairs)
+        except Exception as error:  # whatever it was, the leases are still good for a while and this runs again soon
+            log.warning("leases.not_extended", error=type(error).__name__, claims=len(pairs))
+            return None
 
     async def drain(self, grace: timedelta) -> None:
         """Begin no further step, give running ones `grace`, then stop them; returns when all claims are given back."""

@@ -60,10 +60,14 @@ class ResumeWorkflow:
     async def _resume_abandoned(self, workflow_id: UUID, delivery: Delivery, answer: ClaimAnswer) -> Ending:
         if answer.recoveries >= AUTOMATIC_LIMIT:
             return await self._leave_to_recovery(workflow_id, delivery)
-        if answer.recoveries == 0:
+        if answer.recoveries == 0 or answer.abandoned is None:
             return await self._take_over(workflow_id, delivery)
-        async with self._suspects:
+        async with self._holdings.guard(workflow_id, answer.abandoned):
+            await self._suspects.acquire()
+        try:
             return await self._take_over(workflow_id, delivery)
+        finally:
+            self._suspects.release()
 
     async def _take_over(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         answer = await self._store.claim(_request(workflow_id, delivery, take_over=True))

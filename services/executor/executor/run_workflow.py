@@ -24,7 +24,7 @@ from ratchet.ports import (
     Fenced,
     StepCommit,
 )
-from ratchet.state import canonical, decode_state, encode_state
+from ratchet.state import canonical, read_back
 
 from executor.decide import (
     Turn,
@@ -156,9 +156,8 @@ class RunWorkflow:
         self, held: Held, turn: Turn, result: Succeeded, budget: Budget
     ) -> Failed | Ending | None:
         try:
-            text = encode_state(result.state).decode()
-            state = decode_state(text)
-            commit = after_success(turn, text, canonical(state), must_leave=lambda step: self._must_leave(step, budget))
+            state = read_back(result.state)
+            commit = after_success(turn, state, must_leave=lambda step: self._must_leave(step, budget))
             self._reach(CrashPoint.BEFORE_COMMIT)
             committed = await self._store.commit_step(commit)
         except StateNotStorable as error:
@@ -171,7 +170,7 @@ class RunWorkflow:
             self._completed.inc()
         if commit.release or committed.paused or committed.waiting:
             return Ending.DONE
-        held.move_to(_after(commit, committed), state)
+        held.move_to(_after(commit, committed), state.value)
         return None
 
     async def _commit_failure(self, held: Held, turn: Turn, failure: Failure, delivery: Delivery) -> Ending | None:

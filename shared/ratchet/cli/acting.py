@@ -13,7 +13,7 @@ from ratchet.cli.options import Caller
 from ratchet.cli.watching import watch_with
 from ratchet.cli.wording import clock_time, plain, status_text
 from ratchet.client import Client, RecoveryResult
-from ratchet.domain.workflow import WorkflowStatus
+from ratchet.domain.workflow import LIVE, WorkflowStatus
 
 NO_CALLER = Caller()
 
@@ -172,7 +172,7 @@ def _lines(workflow_id: UUID, result: RecoveryResult) -> list[Text]:
         ]
     status = status_text(result.status) if result.status else Text("as asked")
     line = Text.assemble("The workflow is now ", status)
-    if result.resumed_step:
+    if result.resumed_step and result.status in LIVE:
         origin = (
             Text.assemble("the checkpoint of ", clock_time(result.resumed_from))
             if result.resumed_from

@@ -31,7 +31,7 @@ def endpoints_from(environ: Mapping[str, str] | None = None, *, token: TokenSour
         NotConfigured: there is no token, or an address is none.
     """
     given = os.environ if environ is None else environ
-    fixed = given.get("RATCHET_TOKEN", "")
+    fixed = given.get("RATCHET_TOKEN", "").strip()
     if token is None and not fixed:
         raise NotConfigured("RATCHET_TOKEN is not set: put a token there (for development: `ratchet token`)")
     return Endpoints(

@@ -213,7 +213,8 @@ class NotificationStream:
             self._unacknowledged = 0
 
     def _address(self) -> str:
-        query = {} if self._cursor is None else {"after": str(self._cursor)}
+        # Without a cursor of its own it asks for the feed's, so that it has one when the connection is lost.
+        query = {"hello": "true"} if self._cursor is None else {"after": str(self._cursor)}
         if self._following.everybody:
             query["all"] = "true"
         return f"{websocket_url(self._endpoints.notifier_url)}/ws" + (f"?{urlencode(query)}" if query else "")

@@ -18,7 +18,7 @@ WITH member AS (
     AS m(id, command_id, token, redelivered, take_over)
 ), locked AS MATERIALIZED (
     SELECT w.id, w.status, w.command_id, w.waiting_for, w.recoveries_since_progress AS recoveries, w.claimed_by,
-        w.lease_until < clock_timestamp() AS expired, w.next_attempt_at - clock_timestamp() AS due_in
+        w.claim_token, w.lease_until < clock_timestamp() AS expired, w.next_attempt_at - clock_timestamp() AS due_in
     FROM workflow_instances w JOIN member m USING (id) ORDER BY w.id FOR UPDATE OF w
 ), verdict AS (
     SELECT m.id, m.token, l.recoveries, l.due_in, CASE
@@ -31,7 +31,7 @@ WITH member AS (
         WHEN NOT (m.redelivered OR l.expired) THEN 'busy'
         WHEN m.take_over AND l.recoveries < $8 THEN 'granted'
         ELSE 'abandoned' END AS verdict,
-        l.status = 'Executing' AND l.claimed_by <> $6 AS is_takeover
+        l.status = 'Executing' AND l.claimed_by <> $6 AS is_takeover, l.claim_token AS held_by
     FROM member m LEFT JOIN locked l USING (id)
 ), claimed AS (
     UPDATE workflow_instances w
@@ -42,7 +42,7 @@ WITH member AS (
     RETURNING w.*
 )
 SELECT v.id AS member_id, v.token, v.verdict, coalesce(w.recoveries_since_progress, v.recoveries, 0) AS recoveries,
-    v.due_in, w.definition, w.version, w.owner_id, w.correlation_id, w.current_step_index, w.current_step,
+    v.due_in, v.held_by, w.definition, w.version, w.owner_id, w.correlation_id, w.current_step_index, w.current_step,
     w.retry_count, w.failed_attempts, w.generation, w.last_seq, w.checkpoint_seq, w.input::text AS input,
     (w.pending_inputs -> w.current_step)::text AS inputs,
     c.state::text AS state, c.step_index, c.step_id, c.checksum, c.committed_at
@@ -93,7 +93,8 @@ async def extend(pool: asyncpg.Pool, held: Sequence[tuple[UUID, UUID]], *, lease
 def _answer(row: asyncpg.Record) -> ClaimAnswer:
     verdict = ClaimVerdict(row["verdict"])
     claim = _claim(row) if verdict is ClaimVerdict.GRANTED else None
-    return ClaimAnswer(verdict, claim, recoveries=row["recoveries"], due_in=row["due_in"])
+    abandoned = row["held_by"] if verdict is ClaimVerdict.ABANDONED else None
+    return ClaimAnswer(verdict, claim, recoveries=row["recoveries"], due_in=row["due_in"], abandoned=abandoned)
 
 
 def _claim(row: asyncpg.Record) -> Claim:

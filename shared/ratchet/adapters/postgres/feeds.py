@@ -1,43 +1,42 @@
 """Feeds in Postgres: numbering under a row lock, so that a cursor never skips what is committed late."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
 
 from ratchet.adapters.postgres import feed_pruning
 from ratchet.adapters.postgres.coalescer import Coalescer
-from ratchet.adapters.postgres.engine import Connection
 from ratchet.notifications import FeedState, NewNotification, Notification, Reader
 
 MAX_BATCH = 500
+STORE_ATTEMPTS = 5
 
-# Every batch holds the staff feed, which sorts first: writers queue there and cannot lock each other out.
-_LOCK = "SELECT feed FROM user_feeds WHERE feed = ANY($1::text[]) ORDER BY feed FOR UPDATE"
-
-_CREATE = "INSERT INTO user_feeds (feed) SELECT unnest($1::text[]) ON CONFLICT (feed) DO NOTHING"
-
-# A statement of its own, after the locks: its snapshot holds whatever the previous holder of the locks has committed.
+# One statement, so one round trip. Numbers come from the feed's row, whose lock is held until the commit: order of
+# numbers = order of commits. Rows are locked in the order of their names, so writers cannot lock each other out.
 _STORE = """
 WITH incoming AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::jsonb[], $6::timestamptz[])
         WITH ORDINALITY AS event (feed, event_id, type, workflow_id, data, occurred_at, place)
 ), fresh AS (
-    SELECT incoming.*, user_feeds.newest + row_number() OVER (PARTITION BY feed ORDER BY place) AS seq
-    FROM incoming JOIN user_feeds USING (feed)
+    SELECT incoming.*,
+        row_number() OVER (PARTITION BY feed ORDER BY place) AS nth,
+        count(*) OVER (PARTITION BY feed) AS growth
+    FROM incoming
     WHERE NOT EXISTS (
         SELECT FROM notifications known WHERE known.feed = incoming.feed AND known.event_id = incoming.event_id
     )
-), stored AS (
-    INSERT INTO notifications (feed, seq, event_id, type, workflow_id, data, occurred_at)
-    SELECT feed, seq, event_id, type, workflow_id, data, occurred_at FROM fresh
-    RETURNING feed, seq, event_id
 ), counted AS (
-    UPDATE user_feeds SET newest = last.seq
-    FROM (SELECT feed, max(seq) AS seq FROM stored GROUP BY feed) last
-    WHERE user_feeds.feed = last.feed
+    INSERT INTO user_feeds (feed, newest)
+    SELECT feed, growth FROM fresh WHERE nth = 1 ORDER BY feed
+    ON CONFLICT (feed) DO UPDATE SET newest = user_feeds.newest + excluded.newest
+    RETURNING feed, newest
 )
-SELECT DISTINCT event_id FROM stored
+INSERT INTO notifications (feed, seq, event_id, type, workflow_id, data, occurred_at)
+SELECT feed, newest - growth + nth, event_id, type, workflow_id, data, occurred_at
+FROM fresh JOIN counted USING (feed)
+RETURNING feed, seq, event_id
 """
 
 _STATE = """
@@ -82,15 +81,15 @@ class PostgresFeeds:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._storing: Coalescer[NewNotification, bool] = Coalescer(
+        self._storing: Coalescer[NewNotification, dict[str, int]] = Coalescer(
             self._store, key=lambda notification: notification.event_id, limit=MAX_BATCH
         )
         self._asking: Coalescer[Reader, FeedState] = Coalescer(
             self._states, key=lambda _reading: object(), limit=MAX_BATCH, lanes=2
         )
 
-    async def store(self, notification: NewNotification) -> bool:
-        """Keep an event in its feeds, once; False if it was there already."""
+    async def store(self, notification: NewNotification) -> dict[str, int]:
+        """Keep an event in its feeds, once; its number in each, or nothing if it was there already."""
         return await self._storing.submit(notification)
 
     async def state(self, reader: Reader) -> FeedState:
@@ -125,12 +124,19 @@ class PostgresFeeds:
         """Delete what was stored longer ago, in batches; returns how many notifications went. Numbers are kept."""
         return await feed_pruning.prune(self._pool, kept_for)
 
-    async def _store(self, batch: list[NewNotification]) -> list[bool]:
-        async with self._pool.acquire() as connection, connection.transaction():
-            await _lock(connection, sorted({feed for new in batch for feed in new.feeds}))
-            rows = await connection.fetch(_STORE, *_columns(batch))
-        stored = {row["event_id"] for row in rows}
-        return [new.event_id in stored for new in batch]
+    async def _store(self, batch: list[NewNotification]) -> list[dict[str, int]]:
+        rows = await self._insert(_columns(batch))
+        numbers: dict[str, dict[str, int]] = {new.event_id: {} for new in batch}
+        for feed, seq, event_id in rows:
+            numbers[event_id][feed] = seq
+        return list(numbers.values())
+
+    async def _insert(self, columns: list[list[object]]) -> list[asyncpg.Record]:
+        for _ in range(STORE_ATTEMPTS - 1):
+            # Another notifier may store one of these at the same moment; the next look sees it.
+            with suppress(asyncpg.UniqueViolationError):
+                return await self._pool.fetch(_STORE, *columns)
+        return await self._pool.fetch(_STORE, *columns)
 
     async def _states(self, batch: list[Reader]) -> list[FeedState]:
         rows = await self._pool.fetch(_STATE, *_readers(batch))
@@ -140,13 +146,6 @@ class PostgresFeeds:
 def _readers(readers: Iterable[Reader]) -> tuple[list[str], list[str]]:
     readers = list(readers)
     return [reader.feed for reader in readers], [reader.subject for reader in readers]
-
-
-async def _lock(connection: Connection, feeds: list[str]) -> None:
-    locked = await connection.fetch(_LOCK, feeds)
-    if len(locked) < len(feeds):
-        await connection.execute(_CREATE, feeds)
-        await connection.fetch(_LOCK, feeds)
 
 
 def _columns(batch: Sequence[NewNotification]) -> list[list[object]]:

@@ -71,7 +71,7 @@ class Publisher:
             return
         try:
             async with asyncio.timeout(CONFIRM_TIMEOUT.total_seconds()):
-                results = await asyncio.gather(*map(self._publish_one, messages), return_exceptions=True)
+                results = await self._publish_all(messages)
         except TimeoutError as error:
             raise Unconfirmed([error], frozenset()) from error
         failures = [result for result in results if isinstance(result, BaseException)]
@@ -83,6 +83,16 @@ class Publisher:
             )
             raise Unconfirmed(failures, taken)
 
+    async def _publish_all(self, messages: Sequence[Outgoing]) -> Sequence[BaseException | None]:
+        if len(messages) == 1:
+            # The common case, without a task of its own.
+            try:
+                await self._publish_one(messages[0])
+            except AMQPError as error:
+                return [error]
+            return [None]
+        return await asyncio.gather(*map(self._publish_one, messages), return_exceptions=True)
+
     async def _publish_one(self, message: Outgoing) -> None:
         try:
             channel = await self._channel.get_underlay_channel()
@@ -92,6 +102,8 @@ class Publisher:
                 routing_key=message.route.routing_key,
                 properties=properties_of(message),
                 mandatory=True,
+                # Waiting for the socket as well as for the confirm would let one message pass at a time.
+                wait=False,  # type: ignore[call-arg]  # the channel has it, its abstract class lacks it
             )
         except asyncio.CancelledError as error:
             # aiormq cancels what waits for a confirm when its connection dies; nobody asked this task to stop.
