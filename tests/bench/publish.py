@@ -1,8 +1,9 @@
-"""The publisher of the measurements: `publish.py AMQP_URL DEFINITION WORKFLOWS BULK [RATE]`, as an upstream service would."""
+"""The publisher of the measurements, a process of its own: `publish.py AMQP_URL DEFINITION WORKFLOWS BULK [RATE]`."""
 
 import asyncio
 import json
 import sys
+import time
 import uuid
 
 import aiormq
@@ -23,17 +24,26 @@ def bodies(definition: str, workflows: int, bulk: int) -> list[bytes]:
     return [json.dumps(starts[first : first + bulk]).encode() for first in range(0, workflows, bulk)]
 
 
+def stamped(body: bytes) -> bytes:
+    """The message with the moment of its publishing in the workflow's input."""
+    start = json.loads(body)
+    start["input"]["publishedAt"] = time.time()
+    return json.dumps(start).encode()
+
+
 async def publish(amqp_url: str, messages: list[bytes], *, rate: float) -> None:
     """Confirmed, persistent, mandatory; as fast as it goes, or `rate` messages a second."""
     connection = await aiormq.connect(amqp_url)
     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-    slots, loop = asyncio.Semaphore(IN_FLIGHT), asyncio.get_running_loop()
+    slots = asyncio.Semaphore(len(messages) if rate else IN_FLIGHT)
+    loop = asyncio.get_running_loop()
     began = loop.time()
 
     async def one(number: int, body: bytes) -> None:
         async with slots:
             if rate:
                 await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
+                body = stamped(body)
             await channel.basic_publish(
                 body,
                 exchange="ratchet.commands",

@@ -18,7 +18,6 @@ import psutil
 from local_stack.databases import create_database
 from local_stack.ports import choose_port
 from local_stack.servers import RunningServers, own_servers
-
 from ratchet.adapters.postgres.migrate import migrate
 
 HERE = Path(__file__).parent
@@ -46,7 +45,7 @@ class Executor:
 
     def metric(self, name: str) -> float:
         """One of its own figures."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
             for line in answer.read().decode().splitlines():
                 if line.startswith(f"{name} "):
                     return float(line.split()[1])
@@ -72,7 +71,9 @@ class Stage:
             "LOG_LEVEL": "ERROR",
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
-        return inherited | {"PYTHONPATH": str(HERE)} | {f"RATCHET_{key}": value for key, value in (own | settings).items()}
+        return (
+            inherited | {"PYTHONPATH": str(HERE)} | {f"RATCHET_{key}": value for key, value in (own | settings).items()}
+        )
 
     def start_executor(self, **settings: str) -> Executor:
         """Start one more and wait until it takes work."""
@@ -86,7 +87,9 @@ class Stage:
 
     def start_publisher(self, *arguments: str) -> subprocess.Popen[bytes]:
         """A publisher process of its own, so that its work does not hide in somebody else's."""
-        return subprocess.Popen([sys.executable, str(HERE / "publish.py"), self.amqp_url, *arguments], env=self.environ())
+        return subprocess.Popen(
+            [sys.executable, str(HERE / "publish.py"), self.amqp_url, *arguments], env=self.environ()
+        )
 
     def close(self) -> None:
         """End the executors."""
@@ -118,13 +121,13 @@ def clean_stage(servers: RunningServers) -> Iterator[Stage]:
         stage.close()
 
 
-def wait_for(holds: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
+def wait_for(holds: Callable[[], bool], what: str, *, seconds: float = 60.0, every: float = 0.02) -> None:
     """Poll until it holds."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds} s for {what}")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def cpu_seconds_below(pid: int) -> float:

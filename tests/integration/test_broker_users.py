@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -57,14 +58,16 @@ class Broker:
             await what(await connection.channel(on_return_raises=True))
 
 
-@pytest.fixture
-async def broker(servers: RunningServers, amqp_url: str) -> Broker:
+@pytest.fixture(scope="module")
+def broker(servers: RunningServers) -> Broker:
     """Users and rights as the set-up gives them, then the topology by the administrator."""
     if servers.kind != "native" or "rabbitmq" not in servers.own:
         pytest.skip("users can only be made on the RabbitMQ that this test run started itself")
-    await asyncio.to_thread(_import, servers, urlsplit(amqp_url).path.removeprefix("/"))
-    await _declare(amqp_url, ["default"])
-    return Broker(amqp_url)
+    name = f"users_{uuid.uuid4().hex[:8]}"
+    [url] = servers.create_vhosts([name])
+    _import(servers, name)
+    asyncio.run(_declare(url, ["default"]))
+    return Broker(url)
 
 
 @pytest.mark.parametrize("user", SERVICES)
@@ -143,9 +146,13 @@ async def test_no_service_can_spy_or_destroy(user: str, broker: Broker) -> None:
 def _consume(queue: str) -> Attempt:
     async def consume(channel: AbstractChannel) -> None:
         found = await channel.get_queue(queue, ensure=False)
-        await found.consume(lambda _message: None)
+        await found.consume(_ignore)
 
     return consume
+
+
+async def _ignore(_message: object) -> None:
+    pass
 
 
 def _publish(exchange: str, key: str) -> Attempt:

@@ -1,7 +1,5 @@
 """Every command of `ratchet` with its one line of help; the code behind it is imported only when it is run."""
 
-from importlib.metadata import version
-
 from cyclopts import App, Group
 
 from ratchet.cli.exit_codes import EXIT_CODE_HELP
@@ -56,4 +54,6 @@ def build_app() -> App:
 
 
 def _version() -> str:
+    from importlib.metadata import version  # only for --version: it would slow every other command down
+
     return version("ratchet")

@@ -91,6 +91,7 @@ class NotifierMetrics:
             "ratchet_notifications_pushed_total", "Events sent to sockets", ["face"], registry=registry
         )
         self.sockets = Gauge("ratchet_sockets_open", "Open connections", ["face"], registry=registry)
+        self.redis = Gauge("ratchet_redis_connected", "1 while hints of other notifiers are heard", registry=registry)
         self.refused = Counter("ratchet_sockets_refused_total", "Connections refused", ["reason"], registry=registry)
         self.dropped = Counter("ratchet_sockets_dropped_total", "Connections cut off", ["reason"], registry=registry)
         self.push_seconds = Histogram(

@@ -42,7 +42,7 @@ class Command:
     def __call__(self, *words: str, stdin: str | None = None) -> Ended:
         begun = time.monotonic()
         ended = subprocess.run(
-            [sys.executable, "-X", "dev", "-m", "ratchet.cli", *words],
+            [sys.executable, "-W", "always::ResourceWarning", "-m", "ratchet.cli", *words],
             env=self.environ,
             cwd=self.folder,
             input=stdin,

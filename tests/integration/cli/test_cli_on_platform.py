@@ -1,7 +1,6 @@
 """The command against the running platform, as people and scripts use it."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -183,10 +182,9 @@ def test_watching_needs_no_notifier(ratchet: Command, platform: Platform) -> Non
 
 
 def test_a_running_platform_s_folder_is_all_the_command_needs(ratchet: Command, platform: Platform) -> None:
-    folder = platform.running.folder.root.parent
     bare = {name: value for name, value in ratchet.environ.items() if not name.startswith("RATCHET_")}
-    project = Path(folder) / "elsewhere" / ".ratchet"
-    project.mkdir(parents=True, exist_ok=True)
-    (project / "env").write_text(platform.running.folder.env_file.read_text())
-    assert Command(bare, project.parent)("list", "-o", "json").code == 0
+    project = ratchet.folder / "project"
+    (project / ".ratchet").mkdir(parents=True)
+    (project / ".ratchet" / "env").write_text(platform.running.folder.env_file.read_text())
+    assert Command(bare, project)("list", "-o", "json").code == 0
     assert Command(bare, ratchet.folder)("list").code == 2

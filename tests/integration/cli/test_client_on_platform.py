@@ -148,6 +148,24 @@ async def test_events_are_followed_across_a_killed_notifier_each_once(client: Cl
     assert [event.type for event in events].count("WORKFLOW_COMPLETED") == 2
 
 
+async def test_what_happens_while_the_notifier_restarts_reaches_whoever_asked_only_for_news(
+    client: Client, platform: Platform
+) -> None:
+    await client.wait((await client.start("delivery")).workflow_id, SOON)
+    lost = asyncio.Event()
+    async with asyncio.timeout(60), client.notifications(on_reconnect=lambda _error: lost.set()) as stream:
+        waiting = asyncio.create_task(stream.__anext__())
+        while stream.position is None:  # noqa: ASYNC110 - it is the server that says it
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(platform.crash, "notifier")
+        await lost.wait()
+        news = await client.start("delivery")
+        await client.wait(news.workflow_id, SOON)
+        await asyncio.to_thread(platform.start, "notifier")
+        event = await waiting
+    assert event.workflow_id == str(news.workflow_id)
+
+
 async def test_what_was_acknowledged_is_not_told_again(client: Client) -> None:
     for _ in range(2):
         await client.wait((await client.start("delivery")).workflow_id, SOON)

@@ -56,14 +56,13 @@ async def test_a_command_without_a_queue_is_not_thrown_away_in_silence(amqp_url:
             await publisher.start("x", owner_id="sarah")
 
 
-async def test_a_command_outlives_the_broker_s_death(
-    servers: RunningServers, amqp_url: str, queue: AbstractQueue
-) -> None:
+async def test_a_command_outlives_the_broker_s_death(servers: RunningServers, amqp_url: str) -> None:
+    async with await aio_pika.connect(amqp_url) as connection, connection.channel() as channel:
+        await topology.declare(channel, pools=["default"], delays=[])
+        # Measured on RabbitMQ 3.10.8: the quorum queue that was declared last finds no leader any more if its broker is
+        # killed within a second. Whichever comes before it does, so one more is declared that nobody needs.
+        await channel.declare_queue("declared last", durable=True, arguments={"x-queue-type": "quorum"})
     async with await CommandPublisher.open(amqp_url) as publisher:
-        # A quorum queue that was declared a moment before its broker was killed may never find a leader again (seen on
-        # RabbitMQ 3.10.8); one that has confirmed a message has everything on disk.
-        await publisher.start("x", owner_id="sarah")
-        await next_of(queue)
         await asyncio.to_thread(servers["rabbitmq"].kill)
         sending = asyncio.create_task(publisher.start("x", owner_id="sarah", envelope=Envelope(message_id="m-1")))
         await asyncio.to_thread(servers["rabbitmq"].start)

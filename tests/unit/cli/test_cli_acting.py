@@ -43,6 +43,12 @@ def test_a_recovery_from_the_beginning_says_so(shell: Shell) -> None:
     assert "goes on at charge_card from its input" in shell("recover", ID).out
 
 
+def test_a_workflow_that_was_ended_or_held_is_not_said_to_go_on(shell: Shell) -> None:
+    for verb, status in (("cancel", "Cancelled"), ("pause", "Paused")):
+        shell.answers(f"POST /workflows/{ID}/{verb}", says(200, RESUMED | {"status": status}))
+        assert shell(verb, ID).out == f"The workflow is now {status}.\n"
+
+
 def test_damaged_checkpoints_are_named(shell: Shell) -> None:
     shell.answers(f"POST /workflows/{ID}/recover", says(200, RESUMED | {"damagedCheckpoints": [3, 4]}))
     assert "Damaged checkpoints were passed over: 3, 4." in shell("recover", ID).out

@@ -117,10 +117,10 @@ async def test_an_event_that_comes_twice_is_told_once() -> None:
 
 
 async def test_whoever_begins_with_what_is_new_misses_nothing_while_the_connection_is_restored() -> None:
-    ready = json.dumps({"type": "READY", "data": {"after": 41}})
-    notifier = ScriptedNotifier([[ready], [event(42)]])
+    subscribed = json.dumps({"type": "SUBSCRIBED", "data": {"after": 41}})
+    notifier = ScriptedNotifier([[subscribed], [event(42)]])
     await take(notifier, 1)
-    assert notifier.asked == [{}, {"after": ["41"]}]
+    assert notifier.asked == [{"hello": ["true"]}, {"after": ["41"]}]
 
 
 async def test_frames_without_a_number_and_frames_that_cannot_be_read_are_no_events() -> None:

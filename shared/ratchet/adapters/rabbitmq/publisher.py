@@ -88,7 +88,7 @@ class Publisher:
             # The common case, without a task of its own.
             try:
                 await self._publish_one(messages[0])
-            except AMQPError as error:
+            except Exception as error:  # as gather does below: a closed channel, for one, raises a RuntimeError
                 return [error]
             return [None]
         return await asyncio.gather(*map(self._publish_one, messages), return_exceptions=True)

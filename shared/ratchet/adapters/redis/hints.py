@@ -35,6 +35,8 @@ class FeedHints:
         self._to_send: dict[str, None] = {}  # in order, each once
         self._something = asyncio.Event()
         self._was_lost = False
+        self.is_listening = False
+        """Whether hints of others are heard at the moment."""
 
     def announce(self, feeds: Sequence[str]) -> None:
         """Tell the others soon; what gathers until then goes together. During an outage hints are dropped."""
@@ -65,6 +67,8 @@ class FeedHints:
                 await self._listen(heard, missed)
             except (RedisError, OSError, TimeoutError) as error:
                 self._note_loss(error)
+            finally:
+                self.is_listening = False
             await asyncio.sleep(RECONNECT_AFTER.total_seconds())
 
     async def _listen(self, heard: Heard, missed: Missed) -> None:
@@ -101,6 +105,7 @@ class FeedHints:
         self._was_lost = True
 
     def _note_return(self) -> None:
+        self.is_listening = True
         if self._was_lost:
             log.info("redis.back")
         self._was_lost = False
