@@ -14,7 +14,7 @@ from ratchet.domain.errors import StateNotStorable
 
 _LONG_NUMBER = re.compile(r"\d{19}")
 
-_ORJSON_BITS = 63
+_ORJSON_MIN, _ORJSON_MAX = -(2**63), 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _holds_nul(value: Any) -> bool:
 def _with_whole_numbers(value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and value.bit_length() > _ORJSON_BITS:
+    if isinstance(value, int) and not _ORJSON_MIN <= value <= _ORJSON_MAX:
         return ["integer", str(value)]
     if isinstance(value, dict):
         return {key: _with_whole_numbers(item) for key, item in value.items()}

@@ -12,7 +12,7 @@ from tests.harness.person import Person
 from tests.harness.platform import Platform
 from tests.harness.waiting import until
 
-DRAINING = "shutdown.draining"
+DRAINING = "executor.draining"
 STEPS = 5
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import httpx2
@@ -120,7 +119,7 @@ class Platform:
     def log_lines(self, service: str, containing: object) -> list[dict[str, Any]]:
         """What a service wrote about something (a workflow's id, an event's word), each line read as JSON."""
         log = self.running.folder.logs / f"{service}.log"
-        lines = [line for line in log.read_text().splitlines() if str(containing) in line]
+        lines = [line for line in log.read_text().splitlines() if str(containing) in line and line.startswith("{")]
         return [json.loads(line) for line in lines]
 
 

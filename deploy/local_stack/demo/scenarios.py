@@ -58,7 +58,7 @@ SCENARIOS = (
         events=Counter([EventType.COMPLETED]),
     ),
     Scenario(
-        "Short outage",
+        "Transient failure",
         "fails twice, healed by retries",
         "A-2",
         outage=Outage("payment", 503, times=2),
@@ -66,7 +66,7 @@ SCENARIOS = (
         events=Counter({EventType.STEP_RETRYING: 2, EventType.COMPLETED: 1}),
     ),
     Scenario(
-        "Long outage",
+        "Exhausted retries",
         "retries used up, Failed, recovered over the API",
         "A-3",
         outage=Outage("payment", 503),
@@ -82,7 +82,7 @@ SCENARIOS = (
         ),
     ),
     Scenario(
-        "Survey refused",
+        "Optional step",
         "optional step skipped by its owner",
         "A-4",
         outage=Outage("survey", 410),
@@ -93,7 +93,7 @@ SCENARIOS = (
         bookings=("payment",),
     ),
     Scenario(
-        "Executor killed",
+        "Killed executor",
         "resumed in the middle, nothing done twice",
         "A-5",
         definition="demo-flight",

@@ -55,7 +55,7 @@ class DemoScreen:
         seconds = f"{time.monotonic() - self._began:5.1f} s"
         what = [where] if where != last_where else []
         what += [f"({note})"] if note != last_note else []
-        self._console.print(f"{seconds}  {row.scenario.title:<16} {' '.join(what)}", soft_wrap=True, markup=False)
+        self._console.print(f"{seconds}  {row.scenario.title:<17} {' '.join(what)}", soft_wrap=True, markup=False)
 
     def summary(self, board: Board) -> None:
         """What should have happened, what did, and how long it took."""

@@ -21,6 +21,7 @@ class Admission:
     principal: Principal
     reader: Reader
     after: int | None
+    wants_hello: bool
 
 
 class Refused(Exception):
@@ -48,7 +49,7 @@ class Door:
 
     def __init__(self, verifier: TokenVerifier, tickets: Tickets, allowed_origins: Collection[str]) -> None:
         self._verifier = verifier
-        self._tickets = tickets
+        self.tickets = tickets
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
     async def admit(self, connection: HTTPConnection, *, last_event_id: str | None = None) -> Admission:
@@ -60,7 +61,8 @@ class Door:
         self.check_origin(connection)
         after = _after(last_event_id or connection.query_params.get("after"))
         principal = await self.identify(connection)
-        return Admission(principal, self.reader(principal, connection), after)
+        wants_hello = connection.query_params.get("hello") == "true"
+        return Admission(principal, self.reader(principal, connection), after, wants_hello)
 
     def check_origin(self, connection: HTTPConnection) -> None:
         """A browser always names the origin of the page; what names none is no browser.
@@ -111,7 +113,7 @@ class Door:
 
     async def _redeem(self, ticket: str) -> str:
         try:
-            token = await self._tickets.redeem(ticket)
+            token = await self.tickets.redeem(ticket)
         except ConnectionError as error:
             raise Refused(503, "redis", "Tickets cannot be checked at the moment: connect with the token") from error
         if token is None:

@@ -29,7 +29,8 @@ from ratchet.tokens import TokenVerifier
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from notifier.acknowledge import Acknowledgements
 from notifier.admit import Door
@@ -40,7 +41,8 @@ from notifier.prune import prune_forever
 from notifier.push import Pushing
 from notifier.reader_settings import ReaderSettings
 from notifier.signalr_face import Negotiation, SignalRHub
-from notifier.socket_server import SocketServer
+from notifier.socket_server import Conversation, SocketServer
+from notifier.sockets import Sockets
 from notifier.sse_face import EventStream
 from notifier.subscribers import KeepEvent
 from notifier.tickets import Tickets
@@ -52,7 +54,7 @@ GOODBYE_LIMIT = timedelta(seconds=2)
 log = structlog.get_logger()
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> Sockets:
     """The notifier as an ASGI app; everything it holds is opened and closed by the lifespan.
 
     Raises:
@@ -61,6 +63,7 @@ def create_app(settings: Settings) -> Starlette:
     numbers = new_registry()
     metrics = NotifierMetrics(numbers)
     checks: dict[str, Check] = {}
+    sockets: dict[str, ASGIApp] = {}
     http = httpx2.AsyncClient()
     verifier = TokenVerifier.from_settings(settings, http)
 
@@ -70,15 +73,18 @@ def create_app(settings: Settings) -> Starlette:
             stack.push_async_callback(http.aclose)
             servers = await _connect(settings, stack)
             core = _core(settings, servers, metrics)
-            app.router.routes.extend(_faces(settings, servers, core, verifier))
+            door = Door(verifier, Tickets(TakeOnce(servers.redis)), settings.allowed_origins)
+            sockets.update(_sockets(core, door))
+            app.router.routes.extend(_routes(core, door))
             checks.update(_checks(servers))
             await _run(settings, servers, core, stack)
             log.info("notifier.ready")
             yield {STOPPING: partial(core.connections.end_all, End.STOPPING, GOODBYE_LIMIT)}
 
-    return Starlette(
+    beside = Starlette(
         routes=health_routes(numbers, checks), lifespan=lifespan, middleware=[_browsers(settings.allowed_origins)]
     )
+    return Sockets(sockets, beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +137,24 @@ def _core(settings: Settings, servers: _Servers, metrics: NotifierMetrics) -> _C
         metrics=metrics,
     )
     connections = Connections(metrics, Limits(total=settings.sockets_total, per_user=settings.sockets_per_user))
-    return _Core(pushing, connections, FeedHints(servers.redis))
+    hints = FeedHints(servers.redis)
+    metrics.redis.set_function(lambda: hints.is_listening)
+    return _Core(pushing, connections, hints)
 
 
-def _faces(settings: Settings, servers: _Servers, core: _Core, verifier: TokenVerifier) -> list[BaseRoute]:
-    tickets = Tickets(TakeOnce(servers.redis))
-    door = Door(verifier, tickets, settings.allowed_origins)
-    plain = SocketServer(PlainJson(core.pushing), door, core.connections, core.pushing)
-    hub = SocketServer(SignalRHub(core.pushing), door, core.connections, core.pushing)
+def _sockets(core: _Core, door: Door) -> dict[str, ASGIApp]:
+    def serve(conversation: Conversation) -> ASGIApp:
+        return SocketServer(conversation, door, core.connections, core.pushing)
+
+    return {"/ws": serve(PlainJson(core.pushing)), "/hubs/notifications": serve(SignalRHub(core.pushing))}
+
+
+def _routes(core: _Core, door: Door) -> list[BaseRoute]:
     preferences = Preferences(door, core.pushing.store, core.pushing.settings, core.announce)
     return [
-        WebSocketRoute("/ws", plain.serve),
-        WebSocketRoute("/hubs/notifications", hub.serve),
         Route("/hubs/notifications/negotiate", Negotiation(door).negotiate, methods=["POST"]),
         Route("/events", EventStream(door, core.connections, core.pushing), methods=["GET"]),
-        Route("/ticket", TicketDesk(door, tickets).issue, methods=["POST"]),
+        Route("/ticket", TicketDesk(door).issue, methods=["POST"]),
         Route("/preferences", preferences.handle, methods=["GET", "PUT"]),
     ]
 
@@ -188,8 +197,14 @@ async def _run(settings: Settings, servers: _Servers, core: _Core, stack: AsyncE
         prune_forever(pushing.store, settings.notification_retention),
     ):
         _run_until_closed(work, stack)
-    parking = Parking(servers.pool, servers.publisher, service="notifier")
-    keep = KeepEvent(pushing.store, parking, core.announce, pushing.metrics)
+    parking = Parking(servers.pool, servers.publisher, service="notifier", parked=pushing.metrics.parked)
+    keep = KeepEvent(
+        store=pushing.store,
+        parking=parking,
+        followed=pushing.followed,
+        announce=core.hints.announce,
+        metrics=pushing.metrics,
+    )
     consume(servers.broker, topology.NOTIFIER_QUEUE, keep, prefetch=EVENTS_IN_FLIGHT)
     await servers.broker.start()
     stack.push_async_callback(stop_intake, servers.broker)

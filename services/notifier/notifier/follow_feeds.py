@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import islice
 
 import structlog
-from ratchet.notifications import FeedStore
+from ratchet.notifications import FeedStore, Notification
 from ratchet.observability.metrics import NotifierMetrics
 
 from notifier.tail import Tail
@@ -54,6 +54,16 @@ class FollowedFeeds:
         if followed:
             self._grown.update(dict.fromkeys(followed))
             self._hinted.set()
+
+    def offer(self, feed: str, notification: Notification) -> None:
+        """This was just stored, so it need not be read; if something before it is not known yet, all of it is read."""
+        tail = self._tails.get(feed)
+        if tail is None or (tail.position is not None and tail.position >= notification.seq):
+            return
+        if tail.position == notification.seq - 1:
+            self._extend(tail, [notification])
+        else:
+            self.hint([feed])
 
     def look_everywhere(self) -> None:
         """Hints may have been lost: compare every feed with the database."""
@@ -105,9 +115,12 @@ class FollowedFeeds:
         found = await self._store.read_many(positions, limit=ROWS_PER_FEED)
         for tail in tails:
             new = found.get(tail.feed, [])
-            # Only this loop moves a tail on, so what was read still follows its position.
-            tail.append(new)
-            for notification in new:
-                self._metrics.push_seconds.observe(max(0.0, time.time() - notification.occurred_at.timestamp()))
             if len(new) == ROWS_PER_FEED:
                 self.hint([tail.feed])
+            # Some of it may have been offered in the meantime.
+            self._extend(tail, [one for one in new if tail.position is None or one.seq > tail.position])
+
+    def _extend(self, tail: Tail, new: Sequence[Notification]) -> None:
+        tail.append(new)
+        for notification in new:
+            self._metrics.push_seconds.observe(max(0.0, time.time() - notification.occurred_at.timestamp()))

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from notifier.admit import Door, Refused, bearer_token
 from notifier.reader_settings import ReaderSettings
-from notifier.tickets import KEPT_FOR, Tickets
+from notifier.tickets import KEPT_FOR
 
 MAX_BODY = 16 * 1024
 _NO_STORE = {"cache-control": "no-store"}
@@ -26,9 +26,8 @@ Announce = Callable[[Sequence[str]], None]
 class TicketDesk:
     """`POST /ticket`."""
 
-    def __init__(self, door: Door, tickets: Tickets) -> None:
+    def __init__(self, door: Door) -> None:
         self._door = door
-        self._tickets = tickets
 
     async def issue(self, request: Request) -> Response:
         """A ticket for the bearer; each call makes another one."""
@@ -37,7 +36,7 @@ class TicketDesk:
             # Only the header counts: a ticket is for keeping tokens out of addresses.
             token = bearer_token(request)
             await self._door.verify(token)
-            ticket = await self._tickets.issue(token)
+            ticket = await self._door.tickets.issue(token)
         except Refused as refusal:
             return refusal.response()
         except ConnectionError:

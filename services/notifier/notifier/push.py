@@ -11,13 +11,13 @@ from typing import Self
 import structlog
 from ratchet.notifications import FeedStore, Notification
 from ratchet.observability.metrics import NotifierMetrics
-from starlette.websockets import WebSocketDisconnect
 
 from notifier.acknowledge import Acknowledgements
 from notifier.admit import Admission, Refused
 from notifier.connections import Connection, End
 from notifier.follow_feeds import FollowedFeeds
 from notifier.reader_settings import ReaderSettings
+from notifier.socket import Gone
 from notifier.subscribe import Delivery, NotRecovered, Subscription, subscribe
 
 KEEP_ALIVE = timedelta(seconds=15)
@@ -97,7 +97,7 @@ class Pusher:
     def _look(self, done: "asyncio.Task[None]") -> None:
         if done.cancelled() or (error := done.exception()) is None:
             return
-        if not isinstance(error, WebSocketDisconnect | OSError):  # these say that the client has gone
+        if not isinstance(error, Gone):
             log.error("connection.failed", face=self._connection.face, exc_info=error)
             self._connection.end(End.FAILED)
 

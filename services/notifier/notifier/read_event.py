@@ -8,9 +8,12 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.commands import JsonObject, Name, explain
-from ratchet.messages.envelope import MAX_BODY_BYTES, MAX_MESSAGE_ID, Incoming
+from ratchet.messages.envelope import MAX_MESSAGE_ID, Incoming
 from ratchet.messages.events import OWNER_HEADER, STAFF_ONLY, EventType
 from ratchet.notifications import NewNotification
+
+MAX_EVENT_BYTES = 256 * 1024
+"""Far beyond any event, and well below what websocket clients accept: a frame they refuse would come again for ever."""
 
 NOBODY = "-"
 """Stands for the owner of an event that only the staff gets."""
@@ -21,7 +24,7 @@ class _Envelope(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: str = Field(min_length=1, max_length=MAX_MESSAGE_ID)
+    id: str = Field(min_length=1, max_length=MAX_MESSAGE_ID, pattern=r"^[^\x00-\x1f\x7f]+$")
     type: EventType
     owner_id: Name
     workflow_id: UUID
@@ -62,8 +65,8 @@ def read_event(message: Incoming) -> NewNotification:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    if len(body) > MAX_BODY_BYTES:
-        raise MalformedMessage(f"body: larger than {MAX_BODY_BYTES} bytes")
+    if len(body) > MAX_EVENT_BYTES:
+        raise MalformedMessage(f"body: larger than {MAX_EVENT_BYTES} bytes")
     try:
         data = orjson.loads(body)
     except ValueError as error:

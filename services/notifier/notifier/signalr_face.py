@@ -5,8 +5,6 @@ goes back (or forward) to a place at once.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_urlsafe
@@ -14,7 +12,6 @@ from typing import Any, assert_never
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.websockets import WebSocket
 
 from notifier import signalr
 from notifier.admit import Admission, Door, Refused
@@ -23,6 +20,7 @@ from notifier.listen import Listener
 from notifier.plain_json import read_position
 from notifier.push import KEEP_ALIVE, Pusher, Pushing
 from notifier.signalr import Alive, Closed, Invocation, Malformed
+from notifier.socket import Socket
 from notifier.subscribe import Delivery, NotRecovered, Subscription
 
 HANDSHAKE_LIMIT = timedelta(seconds=15)
@@ -37,7 +35,7 @@ RECORDS_IN_FRAME = 20
 class _Call:
     """What one connection's hub methods work on."""
 
-    websocket: WebSocket
+    socket: Socket
     subscription: Subscription
     admission: Admission
     pusher: Pusher
@@ -52,46 +50,43 @@ class SignalRHub:
         self._pushing = pushing
 
     async def talk(
-        self, websocket: WebSocket, connection: Connection, subscription: Subscription, admission: Admission
+        self, socket: Socket, connection: Connection, subscription: Subscription, admission: Admission
     ) -> None:
         """Shake hands, push events, answer calls."""
-        listener = Listener(websocket, connection)
-        async with aclosing(listener.messages()) as frames:
-            rest = await self._shake_hands(websocket, connection, frames)
-            if rest is None:
-                return
+        listener = Listener(socket, connection)
+        records = await self._shake_hands(socket, connection, listener)
+        if records is None:
+            return
 
-            async def send(delivery: Delivery) -> None:
-                await _send(websocket, delivery)
+        async def send(delivery: Delivery) -> None:
+            await _send(socket, delivery)
 
-            async with Pusher(self._pushing, subscription, connection, send=send, keep_alive=KEEP_ALIVE) as pusher:
-                pusher.start(wait=timedelta(0) if admission.after is not None else CURSOR_GRACE)
-                call = _Call(websocket, subscription, admission, pusher)
-                goes_on = await self._answer_all(rest, call, listener)
-                while goes_on and (frame := await anext(frames, None)) is not None:
-                    goes_on = await self._answer_all(signalr.split(frame), call, listener)
+        async with Pusher(self._pushing, subscription, connection, send=send, keep_alive=KEEP_ALIVE) as pusher:
+            pusher.start(wait=timedelta(0) if admission.after is not None else CURSOR_GRACE)
+            call = _Call(socket, subscription, admission, pusher)
+            while await self._answer_all(records, call, listener) and (frame := await listener.hear()) is not None:
+                records = signalr.split(frame)
 
-    async def say_goodbye(self, websocket: WebSocket, why: End) -> None:
+    async def say_goodbye(self, socket: Socket, why: End) -> None:
         """Tell the client whether to come back."""
-        await websocket.send_text(signalr.close(None if why.is_worth_reconnecting else why.text))
+        await socket.send(signalr.close(None if why.is_worth_reconnecting else why.text))
 
-    async def _shake_hands(
-        self, websocket: WebSocket, connection: Connection, frames: AsyncGenerator[str | bytes, None]
-    ) -> list[str] | None:
-        frame = None
-        with suppress(TimeoutError):
+    async def _shake_hands(self, socket: Socket, connection: Connection, listener: Listener) -> list[str] | None:
+        try:
             async with asyncio.timeout(HANDSHAKE_LIMIT.total_seconds()):
-                frame = await anext(frames, None)
-        if frame is None:
+                frame = await listener.hear()
+        except TimeoutError:
             connection.end(End.SILENT)
+            return None
+        if frame is None:
             return None
         first, *rest = signalr.split(frame) or [""]
         refusal = signalr.read_handshake(first).refusal
         if refusal is not None:
-            await websocket.send_text(signalr.refuse(refusal))
-            await websocket.close(1002, refusal)
+            await socket.send(signalr.refuse(refusal))
+            await socket.close(1002, refusal)
             return None
-        await websocket.send_text(signalr.ACCEPTED)
+        await socket.send(signalr.ACCEPTED)
         return rest
 
     async def _answer_all(self, records: list[str], call: _Call, listener: Listener) -> bool:
@@ -105,7 +100,7 @@ class SignalRHub:
                 case Malformed():
                     listener.shrug()
                 case Closed():
-                    await call.websocket.close(1000)
+                    await call.socket.close(1000, "")
                     return False
                 case _:
                     assert_never(message)
@@ -125,9 +120,9 @@ class SignalRHub:
         if invocation.invocation_id is None:
             return
         if error is None:
-            await call.websocket.send_text(signalr.result(invocation.invocation_id, answer))
+            await call.socket.send(signalr.result(invocation.invocation_id, answer))
         else:
-            await call.websocket.send_text(signalr.failure(invocation.invocation_id, error))
+            await call.socket.send(signalr.failure(invocation.invocation_id, error))
 
     async def _move(self, call: _Call, after: int) -> tuple[dict[str, Any] | None, str | None]:
         await call.pusher.stop()
@@ -164,14 +159,14 @@ class Negotiation:
         return JSONResponse(answer, headers={"cache-control": "no-store"})
 
 
-async def _send(websocket: WebSocket, delivery: Delivery) -> None:
+async def _send(socket: Socket, delivery: Delivery) -> None:
     if isinstance(delivery, NotRecovered):
-        await websocket.send_text(signalr.not_recovered(delivery.position))
+        await socket.send(signalr.not_recovered(delivery.position))
     elif not delivery:
-        await websocket.send_text(signalr.PING)
+        await socket.send(signalr.PING)
     else:
         for start in range(0, len(delivery), RECORDS_IN_FRAME):
-            await websocket.send_text(signalr.push(delivery[start : start + RECORDS_IN_FRAME]))
+            await socket.send(signalr.push(delivery[start : start + RECORDS_IN_FRAME]))
 
 
 def _position(arguments: tuple[Any, ...]) -> int | None:

@@ -5,11 +5,13 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
 
 from notifier.admit import Admission, Door, Refused
 from notifier.connections import Connection, Connections, End
 from notifier.push import Pushing
+from notifier.socket import Gone, Socket
 from notifier.subscribe import Subscription
 
 CLOSE_LIMIT = timedelta(seconds=1)
@@ -21,16 +23,16 @@ class Conversation(Protocol):
     name: str
 
     async def talk(
-        self, websocket: WebSocket, connection: Connection, subscription: Subscription, admission: Admission
+        self, socket: Socket, connection: Connection, subscription: Subscription, admission: Admission
     ) -> None:
-        """Push and listen until the client leaves; raises WebSocketDisconnect if it left without a word."""
+        """Push and listen until the client leaves; may raise Gone."""
 
-    async def say_goodbye(self, websocket: WebSocket, why: End) -> None:
-        """What the protocol wants said before the socket is closed."""
+    async def say_goodbye(self, socket: Socket, why: End) -> None:
+        """What the protocol wants said before the socket is closed; may raise Gone."""
 
 
 class SocketServer:
-    """Serves sockets of one protocol, each for as long as it lasts."""
+    """An ASGI app that serves sockets of one protocol, each for as long as it lasts."""
 
     def __init__(self, conversation: Conversation, door: Door, connections: Connections, pushing: Pushing) -> None:
         self._conversation = conversation
@@ -38,29 +40,29 @@ class SocketServer:
         self._connections = connections
         self._pushing = pushing
 
-    async def serve(self, websocket: WebSocket) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """From the handshake to the end of the socket."""
+        socket = Socket(scope, receive, send)
         try:
-            admission = await self._door.admit(websocket)
+            admission = await self._door.admit(HTTPConnection(scope))
             with self._connections.open(self._conversation.name, admission.principal) as connection:
                 subscription = await self._pushing.subscribe(admission)
                 try:
-                    await websocket.accept()
-                    with suppress(WebSocketDisconnect):
-                        await self._conversation.talk(websocket, connection, subscription, admission)
+                    with suppress(Gone):
+                        await socket.accept()
+                        await self._conversation.talk(socket, connection, subscription, admission)
                 finally:
                     subscription.close()
         except Refused as refusal:
             self._pushing.metrics.refused.labels(refusal.reason).inc()
-            await websocket.send_denial_response(refusal.response())
+            await socket.refuse(refusal.response())
             return
         if connection.ending is not None:
-            await self._close(websocket, connection.ending)
+            await self._close(socket, connection.ending)
 
-    async def _close(self, websocket: WebSocket, why: End) -> None:
+    async def _close(self, socket: Socket, why: End) -> None:
         # Whoever stopped reading long ago is left to the server, whose TCP limit ends the connection.
-        # RuntimeError: it was closed in the meantime.
-        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+        with suppress(TimeoutError, Gone):
             async with asyncio.timeout(CLOSE_LIMIT.total_seconds()):
-                await self._conversation.say_goodbye(websocket, why)
-                await websocket.close(why.code, why.text)
+                await self._conversation.say_goodbye(socket, why)
+                await socket.close(why.code, why.text)

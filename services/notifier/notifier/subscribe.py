@@ -64,7 +64,8 @@ class Subscription:
                     continue
                 self.position = found[-1].seq
                 return found
-            await self._tail.beyond(self.position)
+            if not self._lost:
+                await self._tail.beyond(self.position)
 
     async def _read(self) -> Sequence[Notification]:
         while True:

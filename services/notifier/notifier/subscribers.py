@@ -4,24 +4,28 @@ from collections.abc import Callable, Sequence
 
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.envelope import Incoming, Settlement
-from ratchet.notifications import FeedStore
+from ratchet.notifications import FeedStore, Notification
 from ratchet.observability.metrics import NotifierMetrics
 from ratchet.ports import ParkingLot
 
+from notifier.follow_feeds import FollowedFeeds
 from notifier.read_event import read_event
 
 
 class KeepEvent:
-    """Handles one event; safe to repeat for the same one."""
+    """Handles one event; safe to repeat for the same one. `announce` tells the other notifiers."""
 
     def __init__(
         self,
+        *,
         store: FeedStore,
         parking: ParkingLot,
+        followed: FollowedFeeds,
         announce: Callable[[Sequence[str]], None],
         metrics: NotifierMetrics,
     ) -> None:
         self._store = store
+        self._followed = followed
         self._parking = parking
         self._announce = announce
         self._metrics = metrics
@@ -32,11 +36,13 @@ class KeepEvent:
             event = read_event(message)
         except MalformedMessage as error:
             await self._parking.park(message, str(error))
-            self._metrics.parked.inc()
             return Settlement.ACK
-        if await self._store.store(event):
-            self._metrics.stored.labels(event.type.value).inc()
-            self._announce(event.feeds)
-        else:
+        numbers = await self._store.store(event)
+        if not numbers:
             self._metrics.duplicates.inc()
+            return Settlement.ACK
+        self._metrics.stored.labels(event.type.value).inc()
+        for feed, seq in numbers.items():
+            self._followed.offer(feed, Notification(seq, event.type.value, event.occurred_at, event.data))
+        self._announce(list(numbers))
         return Settlement.ACK

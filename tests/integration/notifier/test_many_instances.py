@@ -39,6 +39,19 @@ async def test_two_instances_storing_at_once_number_without_gap_or_double(start:
     assert min(stored) > 0
 
 
+async def test_the_same_event_at_two_instances_at_once_is_kept_once(start: Start, emit: Emitter) -> None:
+    first, second = await start(), await start()
+    client = await first.connect(token("sarah"), after=0)
+    other = await second.connect(token("sarah"), after=0)
+    ids = [f"event-{number}" for number in range(60)]
+    await asyncio.gather(*(emit("sarah", event_id=one) for one in ids for _ in range(4)))
+    for each in (client, other):
+        assert await each.ids(60) == list(range(1, 61))
+        assert await each.is_silent(0.2)
+    duplicates = [await _metric(one, "ratchet_notification_duplicates_total") for one in (first, second)]
+    assert sum(duplicates) == 180
+
+
 async def _metric(notifier: Notifier, name: str) -> float:
     async with httpx2.AsyncClient() as http:
         text = (await http.get(f"{notifier.http}/metrics")).text
