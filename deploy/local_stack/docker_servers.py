@@ -47,6 +47,7 @@ def docker_client() -> Client | None:
     try:
         # Here and not above: slow to load, and seldom needed.
         import docker  # type: ignore[import-untyped]  # it ships no types
+
         client = docker.from_env(timeout=2)
         client.ping()
         client.close()

@@ -15,7 +15,7 @@ from ratchet.domain.errors import InvalidDefinition, InvalidSettings
 from ratchet.observability.logging import configure_logging
 from ratchet.settings import Settings, load_settings
 
-GARBAGE_THRESHOLD = 20000
+GARBAGE_THRESHOLD = 20_000
 
 EXIT_BAD_SETTINGS = 2
 EXIT_NOT_STARTED = 3

@@ -18,7 +18,7 @@ from local_stack.servers import RunningServers
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import kill, latency, limits, throughput
+from tests.bench import kill, latency, limits, notifier, throughput
 from tests.bench.stage import PROJECT, servers_for_bench
 from tests.bench.throughput import Throughput
 
@@ -125,6 +125,10 @@ def _kill(servers: RunningServers, size: Size) -> list[Row]:
     ]
 
 
+def _notifier(servers: RunningServers, size: Size) -> list[Row]:
+    return notifier.measure(servers, notifier.QUICK if size is QUICK else notifier.FULL)
+
+
 PARTS: dict[str, Callable[[RunningServers, Size], list[Row]]] = {
     "limits": _limits,
     "w1": _throughput("W1: five steps, one start a message", "bench-plain"),
@@ -133,6 +137,7 @@ PARTS: dict[str, Callable[[RunningServers, Size], list[Row]]] = {
     "w2": _throughput("W2: every step fails once, retried at 0 s", "bench-failing-once"),
     "latency": _latency,
     "kill": _kill,
+    "notifier": _notifier,
 }
 
 

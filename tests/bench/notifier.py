@@ -1,12 +1,7 @@
-"""Measures one notifier process: `python -m tests.bench.notifier [--quick]`. Prints a table and writes JSON.
+"""One notifier process: idle sockets, fan-out beside a bare server, and the time from a failure's commit to the client."""
 
-Server, clients, publisher, Postgres, RabbitMQ and Valkey share this machine, so the figures are of the whole.
-"""
-
-import argparse
 import asyncio
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -15,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -27,18 +21,16 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from local_stack.databases import create_database
 from local_stack.ports import choose_port
-from local_stack.servers import RunningServers, own_servers
+from local_stack.servers import RunningServers
 from ratchet.adapters.postgres.migrate import migrate
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.messages import events
 from ratchet.messages.events import Subject
-from rich.console import Console
-from rich.table import Table
 
 from tests.bench.notifier_sockets import Heard, ThinSocket, open_socket
+from tests.bench.stage import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 SECRET = "bench-secret-of-more-than-thirty-two-characters"
 CONNECTING_AT_ONCE = 100
 FAILURE = events.step_failed(
@@ -55,10 +47,18 @@ class Plan:
     fan_events: int
     users: int
     seconds: int
+    rounds: int
 
 
-FULL = Plan(idle=10_000, fan_sockets=2000, fan_events=100, users=1000, seconds=15)
-QUICK = Plan(idle=500, fan_sockets=300, fan_events=50, users=100, seconds=4)
+FULL = Plan(idle=10_000, fan_sockets=2000, fan_events=100, users=1000, seconds=15, rounds=3)
+QUICK = Plan(idle=500, fan_sockets=300, fan_events=50, users=100, seconds=4, rounds=1)
+
+Row = dict[str, Any]
+
+
+def measure(servers: RunningServers, plan: Plan) -> list[Row]:
+    """Everything, on one notifier."""
+    return uvloop.run(_measure(servers, plan))
 
 
 def token(sub: str) -> str:
@@ -124,7 +124,7 @@ class Emitter:
         )
 
 
-async def measure_idle(plan: Plan, port: int, server: psutil.Process) -> dict[str, Any]:
+async def measure_idle(plan: Plan, port: int, server: psutil.Process) -> Row:
     """Sockets held with nothing to do, each of another user."""
     before = server.memory_info().rss
     started = time.perf_counter()
@@ -132,14 +132,17 @@ async def measure_idle(plan: Plan, port: int, server: psutil.Process) -> dict[st
         seconds = time.perf_counter() - started
         await asyncio.sleep(2)
         used = server.memory_info().rss - before
-        busy = server.cpu_percent(interval=None) or server.cpu_percent(interval=5)
-        lost = sum(socket.opened.exception() is not None for socket in opened)
+        server.cpu_percent()
+        await asyncio.sleep(5)
+        busy = server.cpu_percent()
+    each, whole = used / len(opened) / 1024, (before + used) / 2**20
     return {
-        "idle sockets": plan.idle - lost,
-        "connects per second": round(plan.idle / seconds),
-        "KiB per idle socket": round(used / plan.idle / 1024, 1),
-        "MiB of the process": round((before + used) / 2**20),
-        "CPU % while idle": round(busy, 1),
+        "what": f"Notifier: {len(opened):,} idle sockets",
+        "figure": f"{each:.1f} KiB each, {whole:.0f} MiB in all",
+        "details": f"each of another user; {len(opened) / seconds:,.0f} connects/s; {busy:.1f} % of a core while idle",
+        "kib_per_socket": each,
+        "mib": whole,
+        "connects_per_second": len(opened) / seconds,
     }
 
 
@@ -161,33 +164,54 @@ class Counter:
         if self.count == self.wanted:
             self.done.set()
 
+    async def finish(self) -> None:
+        """Wait for the last one."""
+        async with asyncio.timeout(120):
+            await self.done.wait()
+
     @property
     def per_second(self) -> float:
         """The rate of deliveries."""
         return self.count / (self.last - self.first)
 
 
-async def measure_fan_out(plan: Plan, port: int, emit: Emitter) -> tuple[Counter, Counter]:
-    """The same number of frames to the same number of sockets: the notifier first, then the bare server."""
-    counter = Counter(plan.fan_sockets * plan.fan_events)
-    async with sockets(plan.fan_sockets, f"ws://127.0.0.1:{port}/ws", counter, users=1):
-        await emit(["user-0"] * plan.fan_events)
-        async with asyncio.timeout(120):
-            await counter.done.wait()
-    bare_counter, bare_port = Counter(counter.wanted), choose_port(taken=set())
+async def measure_fan_out(plan: Plan, port: int, emit: Emitter) -> Row:
+    """The same frames to the same number of sockets, by the notifier and by a bare server, in turns."""
+    ours: list[float] = []
+    bare: list[float] = []
+    wanted = plan.fan_sockets * plan.fan_events
+    bare_port = choose_port(taken=set())
     with process("-m", "tests.bench.notifier_bare", str(bare_port), port=bare_port, environ={}):
-        async with (
-            sockets(plan.fan_sockets, f"ws://127.0.0.1:{bare_port}/ws", bare_counter),
-            httpx2.AsyncClient(timeout=120) as http,
-        ):
-            await http.post(f"http://127.0.0.1:{bare_port}/{plan.fan_events}", content=counter.frame)
-            async with asyncio.timeout(120):
-                await bare_counter.done.wait()
-    return counter, bare_counter
+        for _ in range(plan.rounds):
+            counter = Counter(wanted)
+            async with sockets(plan.fan_sockets, f"ws://127.0.0.1:{port}/ws", counter, users=1):
+                await emit(["user-0"] * plan.fan_events)
+                await counter.finish()
+            ours.append(counter.per_second)
+            bare.append(await _bare_fan_out(plan, bare_port, counter.frame))
+    share = statistics.median(ours) / statistics.median(bare)
+    return {
+        "what": f"Notifier: fan-out to {plan.fan_sockets:,} sockets",
+        "figure": f"{statistics.median(ours):,.0f} deliveries/s, {share:.0%} of a bare uvicorn",
+        "details": f"{plan.fan_events} events of {len(counter.frame)} bytes; bare: {statistics.median(bare):,.0f}/s",
+        "deliveries_per_second": ours,
+        "bare_deliveries_per_second": bare,
+    }
 
 
-async def measure_latency(plan: Plan, port: int, emit: Emitter, *, rate: int) -> list[float]:
-    """Milliseconds from the moment after the commit to the frame in the client, at so many events per second."""
+async def _bare_fan_out(plan: Plan, port: int, frame: bytes) -> float:
+    counter = Counter(plan.fan_sockets * plan.fan_events)
+    async with (
+        sockets(plan.fan_sockets, f"ws://127.0.0.1:{port}/ws", counter),
+        httpx2.AsyncClient(timeout=120) as http,
+    ):
+        await http.post(f"http://127.0.0.1:{port}/{plan.fan_events}", content=frame)
+        await counter.finish()
+    return counter.per_second
+
+
+async def measure_latency(plan: Plan, port: int, emit: Emitter, *, rate: int) -> Row:
+    """From the moment after the commit to the frame in the client, at so many events per second."""
     delays: list[float] = []
 
     def heard(frame: bytes) -> None:
@@ -195,87 +219,60 @@ async def measure_latency(plan: Plan, port: int, emit: Emitter, *, rate: int) ->
         delays.append((datetime.now(UTC) - at).total_seconds() * 1000)
 
     async with sockets(plan.users, f"ws://127.0.0.1:{port}/ws", heard, users=plan.users):
-        pause = 0.005 if rate >= 200 else 1 / rate
-        each = max(1, round(rate * pause))
-        loop, number = asyncio.get_running_loop(), 0
-        begun = loop.time()
-        pending: set[asyncio.Task[None]] = set()
-        while loop.time() - begun < plan.seconds:
-            owners = [f"user-{(number + offset) % plan.users}" for offset in range(each)]
-            number += each
-            task = asyncio.create_task(emit(owners))
-            pending.add(task)
-            task.add_done_callback(pending.discard)
-            await asyncio.sleep(max(0.0, begun + number / rate - loop.time()))
+        number = await _emit_steadily(plan, emit, rate)
         async with asyncio.timeout(60):
             while len(delays) < number:  # noqa: ASYNC110  # filled by callbacks
                 await asyncio.sleep(0.05)
-    return delays
-
-
-def quantiles(delays: list[float], name: str) -> dict[str, float]:
-    """p50, p99 and the worst."""
     cuts = statistics.quantiles(delays, n=100, method="inclusive")
     return {
-        f"{name}: p50 ms": round(cuts[49], 1),
-        f"{name}: p99 ms": round(cuts[98], 1),
-        f"{name}: max ms": round(max(delays), 1),
+        "what": f"Notifier: commit to client at {rate:,} events/s",
+        "figure": f"p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms",
+        "details": f"{number:,} events to {plan.users:,} users, over outbox publish, broker and database",
+        "p50": cuts[49],
+        "p99": cuts[98],
+        "max": max(delays),
     }
 
 
-async def measure(plan: Plan, servers: RunningServers) -> dict[str, Any]:
-    """Everything, on one notifier."""
+async def _emit_steadily(plan: Plan, emit: Emitter, rate: int) -> int:
+    each = max(1, rate // 200)
+    loop, number = asyncio.get_running_loop(), 0
+    begun = loop.time()
+    pending: set[asyncio.Task[None]] = set()
+    while loop.time() - begun < plan.seconds:
+        task = asyncio.create_task(emit([f"user-{(number + offset) % plan.users}" for offset in range(each)]))
+        pending.add(task)
+        task.add_done_callback(pending.discard)
+        number += each
+        await asyncio.sleep(max(0.0, begun + number / rate - loop.time()))
+    await asyncio.gather(*pending)
+    return number
+
+
+async def _measure(servers: RunningServers, plan: Plan) -> list[Row]:
     database = create_database(servers.database_url, "bench_notifier")
     await migrate(database)
+    [amqp_url] = servers.create_vhosts([f"bench_{uuid4().hex[:8]}"])
     port = choose_port(taken=set())
     environ = {
         "RATCHET_DATABASE_URL": database,
-        "RATCHET_AMQP_URL": servers.amqp_url,
+        "RATCHET_AMQP_URL": amqp_url,
         "RATCHET_REDIS_URL": servers.redis_url,
         "RATCHET_JWT_SECRET": SECRET,
         "RATCHET_NOTIFIER_PORT": str(port),
         "RATCHET_SOCKETS_PER_USER": "100000",
         "RATCHET_LOG_LEVEL": "WARNING",
     }
-    figures: dict[str, Any] = {}
     with process("-m", "notifier", port=port, environ=environ) as server:
-        publisher = await Publisher.open(servers.amqp_url, name="bench")
+        publisher = await Publisher.open(amqp_url, name="bench")
         async with publisher.connection.channel() as channel:
             await topology.declare(channel, pools=["default"], delays=[])
         emit = Emitter(publisher)
-        figures |= await measure_idle(plan, port, server)
-        for rate, name in ((20, "light load (20/s)"), (1000, "1,000 events/s")):
-            figures |= quantiles(await measure_latency(plan, port, emit, rate=rate), name)
-        ours, bare = await measure_fan_out(plan, port, emit)
-        figures |= {
-            "fan-out sockets": plan.fan_sockets,
-            "fan-out, deliveries/s": round(ours.per_second),
-            "bare server, deliveries/s": round(bare.per_second),
-            "share of the bare server's rate %": round(100 * ours.per_second / bare.per_second),
-        }
+        rows = [
+            await measure_idle(plan, port, server),
+            await measure_latency(plan, port, emit, rate=20),
+            await measure_latency(plan, port, emit, rate=1000),
+            await measure_fan_out(plan, port, emit),
+        ]
         await publisher.close()
-    return figures
-
-
-def main() -> int:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small numbers, to see that it works")
-    parser.add_argument("--json", type=Path, default=PROJECT / ".ratchet" / "bench" / "notifier.json")
-    options = parser.parse_args()
-    console = Console(stderr=True)
-    with own_servers(PROJECT / ".ratchet" / "bench", say=console.print) as servers:
-        figures = uvloop.run(measure(QUICK if options.quick else FULL, servers))
-    table = Table(
-        "notifier, one process", "measured", title=f"{os.cpu_count()} cores, Python {platform.python_version()}"
-    )
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,}")
-    Console().print(table)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return rows
