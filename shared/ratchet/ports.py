@@ -115,6 +115,9 @@ class ClaimAnswer:
     recoveries: int = 0
     due_in: timedelta | None = None
     abandoned: UUID | None = None
+    announced: tuple[Outgoing, ...] = ()
+    """What a takeover wrote to the outbox, to be published now; `posted` has the row of each message."""
+    posted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

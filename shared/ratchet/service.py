@@ -41,16 +41,16 @@ def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callab
     except (InvalidSettings, InvalidDefinition) as error:
         sys.stderr.write(f"{name} cannot start. Check the environment:\n{error}\n")
         return EXIT_BAD_SETTINGS
+    server = GracefulServer(server_config(app))
     try:
-        listener = claim_port(settings.host, port_of(settings))
+        with claim_port(settings.host, port_of(settings)) as listener:
+            structlog.get_logger().info("service.starting", port=listener.getsockname()[1])
+            server.run(sockets=[listener])
     except OSError as error:
+        if server.started:
+            raise
         place = f"{settings.host}:{port_of(settings)}"
         sys.stderr.write(f"{name} cannot listen on {place} ({error}): choose another host or port\n")
-        return EXIT_NOT_STARTED
-    server = GracefulServer(server_config(app))
-    structlog.get_logger().info("service.starting", port=listener.getsockname()[1])
-    with listener:
-        server.run(sockets=[listener])
     return 0 if server.started else EXIT_NOT_STARTED
 
 

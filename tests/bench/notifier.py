@@ -1,4 +1,4 @@
-"""One notifier process: idle sockets, fan-out beside a bare server, and the time from a failure's commit to the client."""
+"""One notifier process: idle sockets, fan-out beside a bare server, and the time from commit to client."""
 
 import asyncio
 import os

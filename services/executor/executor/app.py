@@ -126,7 +126,13 @@ def _pipeline(
         reach=reach,
     )
     resume = ResumeWorkflow(
-        store=store, run=run, holdings=parts.holdings, publisher=publisher, rules=rules, metrics=metrics
+        store=store,
+        run=run,
+        holdings=parts.holdings,
+        outlet=parts.outlet,
+        publisher=publisher,
+        rules=rules,
+        metrics=metrics,
     )
     parking = Parking(parts.servers.pool, publisher, service="executor", parked=metrics.parked)
     start = AcceptStart(

@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 import structlog
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.observability.metrics import ExecutorMetrics
-from ratchet.ports import ClaimAnswer, ClaimRequest, ClaimVerdict, ExecutionStore, MessagePublisher
+from ratchet.ports import ClaimAnswer, ClaimRequest, ClaimVerdict, Committed, ExecutionStore, MessagePublisher
 
 from executor.decide import continue_command, dead_letter_for, new_id
 from executor.delivery import Delivery, Ending
 from executor.holdings import Holdings
+from executor.outlet import Outlet
 from executor.rules import Rules
 from executor.run_workflow import RunWorkflow
 
@@ -27,6 +28,7 @@ class ResumeWorkflow:
         store: ExecutionStore,
         run: RunWorkflow,
         holdings: Holdings,
+        outlet: Outlet,
         publisher: MessagePublisher,
         rules: Rules,
         metrics: ExecutorMetrics,
@@ -34,6 +36,7 @@ class ResumeWorkflow:
         self._store = store
         self._run = run
         self._holdings = holdings
+        self._outlet = outlet
         self._publisher = publisher
         self._rules = rules
         self._metrics = metrics
@@ -43,17 +46,20 @@ class ResumeWorkflow:
     async def __call__(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         """Claim a workflow that exists, and advance it as far as this delivery may."""
         with self._holdings.reserve(workflow_id, delivery.command_id) as is_first:
-            return await self._claim(workflow_id, delivery) if is_first else self._stale(ClaimVerdict.BUSY)
+            if not is_first:
+                return self._stale(ClaimVerdict.BUSY)
+            answer = await self._store.claim(_request(workflow_id, delivery, take_over=False))
+            if answer.verdict is not ClaimVerdict.EARLY:
+                return await self._act_on(answer, workflow_id, delivery)
+        # The same message goes round again, so its reservation has to be gone before it comes back.
+        return await self._postpone(workflow_id, delivery, answer)
 
-    async def _claim(self, workflow_id: UUID, delivery: Delivery) -> Ending:
-        answer = await self._store.claim(_request(workflow_id, delivery, take_over=False))
+    async def _act_on(self, answer: ClaimAnswer, workflow_id: UUID, delivery: Delivery) -> Ending:
         match answer.verdict:
             case ClaimVerdict.GRANTED if answer.claim is not None:
                 return await self._run(answer.claim, delivery)
             case ClaimVerdict.ABANDONED:
                 return await self._resume_abandoned(workflow_id, delivery, answer)
-            case ClaimVerdict.EARLY:
-                return await self._postpone(workflow_id, delivery, answer)
             case verdict:
                 return self._stale(verdict)
 
@@ -80,6 +86,7 @@ class ResumeWorkflow:
             recoveries=answer.recoveries,
             correlation_id=answer.claim.correlation_id,
         )
+        await self._outlet.send(answer.announced, Committed(posted=answer.posted))
         return await self._run(answer.claim, delivery)
 
     async def _leave_to_recovery(self, workflow_id: UUID, delivery: Delivery) -> Ending:

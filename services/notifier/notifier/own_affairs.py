@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import structlog
 from ratchet.messages.envelope import iso
 from ratchet.messages.events import EventType
 from ratchet.notifications import FeedStore
@@ -14,6 +15,8 @@ from starlette.responses import JSONResponse, Response
 from notifier.admit import Door, Refused, bearer_token
 from notifier.reader_settings import ReaderSettings
 from notifier.tickets import KEPT_FOR
+
+log = structlog.get_logger()
 
 MAX_BODY = 16 * 1024
 _NO_STORE = {"cache-control": "no-store"}
@@ -65,6 +68,9 @@ class Preferences:
             muted = (await self._store.state(reader)).muted
         except Refused as refusal:
             return refusal.response()
+        except Exception as error:  # outages come in many types; the client can only come back later
+            log.warning("preferences.not_stored", error=f"{type(error).__name__}: {error}")
+            return Refused(503, "database", "Preferences cannot be read or changed now: try again shortly").response()
         known = [kind.value for kind in EventType]
         return JSONResponse({"muted": sorted(muted), "events": known}, headers=_NO_STORE)
 

@@ -71,6 +71,7 @@ class ReaderSettings:
                 await asyncio.gather(*map(self._refresh, readers))
             except Exception as error:  # an outage; the next round repeats it
                 log.warning("reader_settings.not_read", error=f"{type(error).__name__}: {error}")
+                self._changed.update(readers)
 
     async def _refresh(self, reader: Reader) -> None:
         state = await self._store.state(reader)

@@ -1,8 +1,9 @@
 """Taking a workflow over from a dead executor: a claim that is recorded, audited and announced as a recovery."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -15,25 +16,31 @@ from ratchet.ports import Claim, ClaimAnswer, ClaimRequest, RecoveryRecord
 
 REASON = "Its executor stopped"
 
-_STEP = "SELECT current_step FROM workflow_instances WHERE id = $1"
+_STEPS = "SELECT id, current_step FROM workflow_instances WHERE id = ANY($1::uuid[])"
 
 
 async def take_over(
     pool: asyncpg.Pool, requests: Sequence[ClaimRequest], *, executor: str, lease: timedelta
 ) -> list[ClaimAnswer]:
-    """Claim, and for each workflow granted write the recovery, the audit row and the event; all or nothing.
-
-    The events are left to recovery's relay, which publishes them within a second or two.
-    """
+    """Claim, and for each workflow granted write the recovery, the audit row and the event; all or nothing."""
     async with pool.acquire() as connection, connection.transaction():
         answers = await claims.claim(connection, requests, executor=executor, lease=lease)
         granted = [answer.claim for answer in answers if answer.claim is not None]
-        steps = [await connection.fetchval(_STEP, claim.workflow_id) for claim in granted]
+        rows = await connection.fetch(_STEPS, [claim.workflow_id for claim in granted])
+        steps = {row["id"]: row["current_step"] for row in rows}
         await recovery_records.record(
-            connection, [_recovery(claim, step, executor) for claim, step in zip(granted, steps, strict=True)]
+            connection, [_recovery(claim, steps[claim.workflow_id], executor) for claim in granted]
         )
-        await outbox.add(connection, [_event(claim, step) for claim, step in zip(granted, steps, strict=True)])
-    return answers
+        told = {claim.token: _event(claim, steps[claim.workflow_id]) for claim in granted}
+        ids = dict(zip(told, await outbox.add(connection, list(told.values())), strict=True))
+    return [_with_event(answer, told, ids) for answer in answers]
+
+
+def _with_event(answer: ClaimAnswer, told: dict[UUID, Outgoing], ids: dict[UUID, int]) -> ClaimAnswer:
+    if answer.claim is None:
+        return answer
+    message = told[answer.claim.token]
+    return replace(answer, announced=(message,), posted={message.message_id: ids[answer.claim.token]})
 
 
 def _recovery(claim: Claim, step: str | None, executor: str) -> RecoveryRecord:
