@@ -7,7 +7,7 @@ EXECUTORS ?= 1
 STACK := $(RUN) -m local_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down reset status servers demo test check lint types format imports lock clean
+.PHONY: help setup up down reset status servers demo test check lint types format imports bench lock clean
 
 help: ## Show this list
 	@if [ -t 1 ]; then on=$$(printf '\033[36m'); off=$$(printf '\033[0m'); fi; \
@@ -61,6 +61,9 @@ lock: setup ## Write both lock files from pyproject.toml (UPGRADE=1: take the ne
 	@$(VENV)/bin/uv --version >/dev/null 2>&1 || $(RUN) -m pip install --quiet --disable-pip-version-check uv
 	@$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $(if $(UPGRADE),--upgrade) -o requirements.lock
 	@$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $(if $(UPGRADE),--upgrade) --group dev -c requirements.lock -o requirements-dev.lock
+
+bench: setup ## Measure speed and recovery on real servers (PARTS="w1 latency", QUICK=1 for a smoke run)
+	@$(RUN) -m tests.bench $(if $(QUICK),--quick) $(PARTS)
 
 clean: ## Delete caches and build results (not .venv, not the platform's data)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -18,7 +18,7 @@ from local_stack.servers import RunningServers
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import kill, latency, limits, notifier, throughput
+from tests.bench import kill, latency, limits, notifier, retries, throughput
 from tests.bench.stage import PROJECT, servers_for_bench
 from tests.bench.throughput import Throughput
 
@@ -112,6 +112,18 @@ def _limits(servers: RunningServers, size: Size) -> list[Row]:
     ]
 
 
+def _retries(servers: RunningServers, size: Size) -> list[Row]:
+    found = retries.measure(servers, size.failing // 2, size.single // 2)
+    return [
+        {
+            "what": "Retries after 1 s, under load",
+            "figure": f"late by p50 {found.late_p50:.0f} ms, p99 {found.late_p99:.0f} ms",
+            "details": f"{found.retries} retries; shortest wait {found.shortest_wait:.0f} ms (jitter allows 800)",
+            **asdict(found),
+        }
+    ]
+
+
 def _kill(servers: RunningServers, size: Size) -> list[Row]:
     runs = [kill.measure(servers) for _ in range(size.rounds)]
     median = statistics.median(run.seconds for run in runs)
@@ -136,6 +148,7 @@ PARTS: dict[str, Callable[[RunningServers, Size], list[Row]]] = {
     "w1-two": _throughput("W1: two executors, one start a message", "bench-plain", executors=2),
     "w2": _throughput("W2: every step fails once, retried at 0 s", "bench-failing-once"),
     "latency": _latency,
+    "retries": _retries,
     "kill": _kill,
     "notifier": _notifier,
 }

@@ -39,3 +39,11 @@ def _add(workflow: Workflow, name: str, step: Any) -> None:
 plain = _chain("bench-plain")
 failing_once = _chain("bench-failing-once", failing=True)
 slow = _chain("bench-slow", seconds=0.05)
+
+delayed = Workflow("bench-delayed")
+
+
+@delayed.step(retry=Retry(1))
+async def fails_once(ctx: StepContext, state: dict[str, Any]) -> None:
+    if ctx.attempt == 1:
+        raise TransientError("the first attempt always fails")

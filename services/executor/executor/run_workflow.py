@@ -178,15 +178,15 @@ class RunWorkflow:
         committed = await self._store.commit_failure(commit)
         self._reach(CrashPoint.AFTER_FAILURE_COMMIT)
         self._report(turn, commit)
+        if commit.status is WorkflowStatus.EXECUTING and not committed.paused:
+            self._outlet.send_soon(commit.outgoing, committed)
+            claim = held.claim
+            held.claim = replace(claim, retry_count=claim.retry_count + 1, failed_attempts=commit.attempt)
+            return None
         await self._outlet.send(commit.outgoing, committed)
         self._reach(CrashPoint.AFTER_PUBLISH)
-        if commit.status is WorkflowStatus.FAILED:
-            return Ending.GIVEN_UP if delivery.can_be_rejected else Ending.DONE
-        if commit.status is WorkflowStatus.IN_PROGRESS or committed.paused:
-            return Ending.DONE
-        claim = held.claim
-        held.claim = replace(claim, retry_count=claim.retry_count + 1, failed_attempts=commit.attempt)
-        return None
+        is_given_up = commit.status is WorkflowStatus.FAILED
+        return Ending.GIVEN_UP if is_given_up and delivery.can_be_rejected else Ending.DONE
 
     def _report(self, turn: Turn, commit: FailureCommit) -> None:
         claim, given_up = turn.claim, commit.status is WorkflowStatus.FAILED

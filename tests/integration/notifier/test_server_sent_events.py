@@ -97,20 +97,20 @@ async def test_staff_may_stream_everybodys_events_and_others_may_not(notifier: N
             pass
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 401),
-        ({"Authorization": "Bearer x"}, 401),
-        ({"Authorization": f"Bearer {token('sarah')}", "Origin": "https://evil.example"}, 403),
-        ({"Authorization": f"Bearer {token('sarah')}", "Last-Event-ID": "x"}, 400),
-    ],
-)
-async def test_a_bad_request_is_refused(notifier: Notifier, headers: dict[str, str], status: int) -> None:
+BAD_REQUESTS: list[tuple[dict[str, str], int]] = [
+    ({}, 401),
+    ({"Authorization": "Bearer x"}, 401),
+    ({"Authorization": f"Bearer {token('sarah')}", "Origin": "https://evil.example"}, 403),
+    ({"Authorization": f"Bearer {token('sarah')}", "Last-Event-ID": "x"}, 400),
+]
+
+
+async def test_a_bad_request_is_refused(notifier: Notifier) -> None:
     async with httpx2.AsyncClient() as http:
-        answer = await http.get(f"{notifier.http}/events", headers=headers)
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
+        for headers, status in BAD_REQUESTS:
+            answer = await http.get(f"{notifier.http}/events", headers=headers)
+            assert answer.status_code == status, headers
+            assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_page_of_a_listed_origin_may_read_the_stream(notifier: Notifier) -> None:

@@ -104,11 +104,11 @@ async def test_events_come_as_invocations_named_after_the_event(notifier: Notifi
     assert data["workflowId"]
 
 
-@pytest.mark.parametrize("version", [0, 1])
-async def test_a_cursor_in_the_address_replays(notifier: Notifier, emit: Emitter, version: int) -> None:
+async def test_a_cursor_in_the_address_replays(notifier: Notifier, emit: Emitter) -> None:
     await emit("sarah", count=50)
-    client = await hub(notifier, token("sarah"), version, after=7)
-    assert await client.events(43) == list(range(8, 51))
+    for version in (0, 1):
+        client = await hub(notifier, token("sarah"), version, after=7)
+        assert await client.events(43) == list(range(8, 51))
 
 
 async def test_subscribe_moves_to_a_cursor_and_says_whether_everything_is_there(
@@ -149,15 +149,21 @@ async def test_unknown_methods_are_answered_only_if_an_answer_is_waited_for(noti
     assert await client.events(1) == [1]
 
 
-@pytest.mark.parametrize(
-    "first",
-    [b"x", b"{}\x1e", b'{"protocol":"messagepack","version":1}\x1e', b'{"protocol":"json","version":2}\x1e', b"[]\x1e"],
+NO_HANDSHAKES = (
+    "x",
+    "{}\x1e",
+    '{"protocol":"messagepack","version":1}\x1e',
+    '{"protocol":"json","version":2}\x1e',
+    "[]\x1e",
 )
-async def test_a_handshake_that_is_none_is_answered_with_an_error(notifier: Notifier, first: bytes) -> None:
-    client = Hub((await notifier.connect(token("sarah"), path=HUB)).socket)
-    await client.socket.send(first.decode())
-    assert (await client.record())["error"]
-    assert await client.closed_with() == 1002
+
+
+async def test_a_handshake_that_is_none_is_answered_with_an_error(notifier: Notifier) -> None:
+    for first in NO_HANDSHAKES:
+        client = Hub((await notifier.connect(token("sarah"), path=HUB)).socket)
+        await client.socket.send(first)
+        assert (await client.record())["error"], first
+        assert await client.closed_with() == 1002
 
 
 async def test_a_client_that_leaves_politely_is_let_go(notifier: Notifier) -> None:

@@ -66,10 +66,10 @@ async def test_the_store_of_tickets_holds_neither_ticket_nor_token(notifier: Not
         await notifier.connect(ticket=ticket)
 
 
-@pytest.mark.parametrize("query", [{"ticket": ""}, {"ticket": "x" * 200}, {"ticket": "made-up"}])
-async def test_a_made_up_ticket_is_refused(notifier: Notifier, query: dict[str, str]) -> None:
-    with pytest.raises(websockets.InvalidStatus, match="401"):
-        await notifier.connect(**query)
+async def test_a_made_up_ticket_is_refused(notifier: Notifier) -> None:
+    for ticket in ("", "x" * 200, "made-up"):
+        with pytest.raises(websockets.InvalidStatus, match="401"):
+            await notifier.connect(ticket=ticket)
 
 
 async def test_tickets_are_for_bearers_only(notifier: Notifier) -> None:
@@ -137,20 +137,20 @@ async def test_preferences_of_the_staff_feed_are_apart_from_ones_own(notifier: N
     assert (await call(notifier, "GET", "/preferences?all=true", token("sarah"))).status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("content", "status"),
-    [
-        (b"x", 400),
-        (b"[]", 422),
-        (b'{"muted": "all"}', 422),
-        (b'{"muted": [1]}', 422),
-        (b'{"muted": ["NO_SUCH_EVENT"]}', 422),
-        (b" " * 17_000, 413),
-    ],
-    ids=lambda value: str(value)[:20],
-)
-async def test_bad_preferences_are_refused(notifier: Notifier, content: bytes, status: int) -> None:
-    assert (await call(notifier, "PUT", "/preferences", token("sarah"), content=content)).status_code == status
+BAD_PREFERENCES = [
+    (b"x", 400),
+    (b"[]", 422),
+    (b'{"muted": "all"}', 422),
+    (b'{"muted": [1]}', 422),
+    (b'{"muted": ["NO_SUCH_EVENT"]}', 422),
+    (b" " * 17_000, 413),
+]
+
+
+async def test_bad_preferences_are_refused(notifier: Notifier) -> None:
+    for content, status in BAD_PREFERENCES:
+        answer = await call(notifier, "PUT", "/preferences", token("sarah"), content=content)
+        assert answer.status_code == status, content[:40]
 
 
 async def test_a_user_and_an_instance_have_only_so_many_connections(start: Start) -> None:

@@ -1,0 +1,55 @@
+"""How exactly retries keep their time: a retry after 1 s, under load; late and early in milliseconds."""
+
+import asyncio
+from dataclasses import dataclass
+
+import asyncpg
+from local_stack.servers import RunningServers
+from ratchet.domain.retry import JITTER
+
+from tests.bench.stage import clean_stage, wait_for
+from tests.bench.throughput import DONE, ask
+
+DELAY_MS = 1000.0
+
+# `next_attempt_at` is when the retry is due after its jitter; the delay counts from the attempt that failed.
+TIMES = """
+SELECT extract(epoch FROM c.started_at - a.next_attempt_at) * 1000 AS late,
+    extract(epoch FROM c.started_at - a.finished_at) * 1000 AS waited
+FROM step_attempts a JOIN checkpoints c USING (workflow_id) WHERE a.step_id = 'fails_once'
+"""
+
+
+@dataclass(frozen=True)
+class Retries:
+    """Milliseconds after the moment a retry was due, and the shortest wait of all."""
+
+    retries: int
+    late_p50: float
+    late_p99: float
+    shortest_wait: float
+
+
+def measure(servers: RunningServers, retries: int, load: int) -> Retries:
+    """`retries` workflows that fail once, beside `load` others."""
+    with clean_stage(servers) as stage:
+        stage.start_executor()
+        others = stage.start_publisher("bench-plain", str(load), "0")
+        failing = stage.start_publisher("bench-delayed", str(retries), "0")
+        wait_for(lambda: ask(stage, DONE) == retries + load, "all to complete", seconds=120, every=0.5)
+        others.wait()
+        failing.wait()
+        rows = asyncio.run(_times(stage.database_url))
+        late = sorted(row[0] for row in rows)
+        shortest = min(row[1] for row in rows)
+        assert len(rows) == retries
+        assert shortest >= DELAY_MS * (1 - JITTER) - 20, "never earlier than the jitter allows"
+        return Retries(retries, late[len(late) // 2], late[int(len(late) * 0.99) - 1], shortest)
+
+
+async def _times(database_url: str) -> list[tuple[float, float]]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        return [(float(row["late"]), float(row["waited"])) for row in await connection.fetch(TIMES)]
+    finally:
+        await connection.close()
