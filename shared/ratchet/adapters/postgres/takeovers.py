@@ -15,7 +15,10 @@ from ratchet.ports import Claim, ClaimAnswer, ClaimRequest, RecoveryRecord
 
 REASON = "Its executor stopped"
 
-_STEP = "SELECT current_step FROM workflow_instances WHERE id = $1"
+# Locked in id order, as everywhere. The row still names the executor that died.
+_BEFORE = """
+SELECT id, current_step, claimed_by FROM workflow_instances WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
+"""
 
 
 async def take_over(
@@ -26,17 +29,20 @@ async def take_over(
     The events are left to recovery's relay, which publishes them within a second or two.
     """
     async with pool.acquire() as connection, connection.transaction():
+        ids = [request.workflow_id for request in requests]
+        before = {row["id"]: row for row in await connection.fetch(_BEFORE, ids)}
         answers = await claims.claim(connection, requests, executor=executor, lease=lease)
         granted = [answer.claim for answer in answers if answer.claim is not None]
-        steps = [await connection.fetchval(_STEP, claim.workflow_id) for claim in granted]
         await recovery_records.record(
-            connection, [_recovery(claim, step, executor) for claim, step in zip(granted, steps, strict=True)]
+            connection, [_recovery(claim, before[claim.workflow_id], executor) for claim in granted]
         )
-        await outbox.add(connection, [_event(claim, step) for claim, step in zip(granted, steps, strict=True)])
+        events = [_event(claim, before[claim.workflow_id]["current_step"]) for claim in granted]
+        await outbox.add(connection, events)
     return answers
 
 
-def _recovery(claim: Claim, step: str | None, executor: str) -> RecoveryRecord:
+def _recovery(claim: Claim, before: asyncpg.Record, executor: str) -> RecoveryRecord:
+    step, lost = before["current_step"], before["claimed_by"]
     return RecoveryRecord(
         id=str(uuid4()),
         workflow_id=claim.workflow_id,
@@ -49,7 +55,12 @@ def _recovery(claim: Claim, step: str | None, executor: str) -> RecoveryRecord:
         resumed_from=_resumed_from(claim),
         resumed_step=step,
         checkpoint_seq=claim.checkpoint_seq,
+        before={"claimedBy": lost},
         after={"claimedBy": executor},
+        status_before=WorkflowStatus.EXECUTING,
+        since_seq=claim.last_seq,
+        awaited_step=step,
+        lost_executor=lost,
     )
 
 
