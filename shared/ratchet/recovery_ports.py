@@ -107,10 +107,10 @@ class BulkTransaction(RecoveryTransaction, Protocol):
         """The batch with its progress; None when it does not run any more, or another recovery service is at it."""
 
     async def pending_items(self, bulk_id: UUID, *, limit: int) -> list[BulkItem]:
-        """The next items, in the order of the selection."""
+        """The next items, in the order of the selection, with their workflows locked."""
 
     async def keep_items(self, bulk_id: UUID, results: Sequence[ItemResult]) -> None:
-        """Keep what came of items."""
+        """Keep what came of items; only now are their records and messages written."""
 
     async def end_bulk(self, bulk: BulkRequest, state: BulkState, detail: str | None) -> None:
         """The batch is over: items that were not begun are skipped; it is audited."""

@@ -61,8 +61,6 @@ class RunBulk:
                     return 0
                 case Start(limit):
                     items = await transaction.pending_items(bulk_id, limit=min(limit, CHUNK))
-                    # Rows are locked in the order of their ids, as everywhere, so that nobody deadlocks.
-                    items.sort(key=lambda item: item.workflow_id)
                     results = [await _recover(transaction, bulk, item) for item in items]
                     await transaction.keep_items(bulk_id, results)
         for result in results:

@@ -9,26 +9,21 @@ from ratchet.domain.recovery import StoredCheckpoint
 def place_after(definition: WorkflowDefinition, line: Sequence[StoredCheckpoint]) -> int | str:
     """The position of the step that follows the last checkpoint of `line`, or why there is none that is right.
 
-    Steps are matched by their ids. The place is right only if every step before it was done on this line and none
-    after it was: otherwise a step would be left out or done twice. Steps that the definition no longer has, and whose
-    work is done, do not matter.
+    Steps are matched by their ids. There is a right place if the steps that are done are the first ones of the
+    definition, in whatever order; otherwise a step would be left out or done twice. Steps that are done and that the
+    definition no longer has do not matter, except for the last one: it may have been renamed.
     """
     if not line:
         return 0
     done = {checkpoint.position.step_id for checkpoint in line}
     last = line[-1].position.step_id
-    position = definition.positions.get(last)
     which = f"{definition.name!r} version {definition.version}"
-    if position is None:
+    if last not in definition.positions:
         return f"{which} has no step {last!r} any more, so where to go on is not known"
-    left_out = [step.id for step in definition.steps[: position + 1] if step.id not in done]
-    if left_out:
-        return f"{which} now has {_named(left_out)} before {last!r}, which this workflow never did"
-    repeated = [step.id for step in definition.steps[position + 1 :] if step.id in done]
-    if repeated:
-        return f"{which} now has {_named(repeated)} after {last!r}, which this workflow has done already"
-    return position + 1
-
-
-def _named(steps: Sequence[str]) -> str:
-    return ("step " if len(steps) == 1 else "steps ") + ", ".join(map(repr, steps))
+    place = 1 + max(position for step, position in definition.positions.items() if step in done)
+    never = [step.id for step in definition.steps[:place] if step.id not in done]
+    if never:
+        named = ("step " if len(never) == 1 else "steps ") + ", ".join(map(repr, never))
+        before = definition.steps[place - 1].id
+        return f"{which} now has {named} before {before!r}, which this workflow has done without"
+    return place

@@ -9,10 +9,17 @@ import orjson
 
 from ratchet.adapters.postgres import audit
 from ratchet.adapters.postgres.audit import AuditEntry
-from ratchet.adapters.postgres.recovery_store import PostgresRecovery, PostgresTransaction
+from ratchet.adapters.postgres.engine import Connection
+from ratchet.adapters.postgres.recovery_store import (
+    PostgresRecovery,
+    PostgresTransaction,
+    checkpoints_of_all,
+    lock_all,
+)
 from ratchet.domain.bulk_recovery import BulkState, ItemOutcome, Progress
-from ratchet.domain.recovery import SYSTEM
-from ratchet.ports import MessagePublisher
+from ratchet.domain.recovery import SYSTEM, StoredCheckpoint
+from ratchet.messages.envelope import Outgoing
+from ratchet.ports import MessagePublisher, RecoveryRecord, WorkflowRow
 from ratchet.recovery_ports import BulkItem, BulkRequest, ItemResult
 
 _RUNNING = "SELECT id FROM bulk_recoveries WHERE state = 'running' ORDER BY requested_at"
@@ -45,7 +52,17 @@ UPDATE bulk_recovery_items SET outcome = 'skipped', detail = $2 WHERE bulk_id = 
 
 
 class PostgresBulkTransaction(PostgresTransaction):
-    """Fulfils `recovery_ports.BulkTransaction`."""
+    """Fulfils `recovery_ports.BulkTransaction`.
+
+    What the items of one step need is read at once, and what they lead to is written at once.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._rows: dict[UUID, WorkflowRow] = {}
+        self._checkpoints: dict[UUID, list[StoredCheckpoint]] = {}
+        self._records: list[RecoveryRecord] = []
+        self._messages: list[Outgoing] = []
 
     async def lock_bulk(self, bulk_id: UUID) -> tuple[BulkRequest, Progress] | None:
         """The batch with its progress; None when it is over or held by another recovery service."""
@@ -57,12 +74,34 @@ class PostgresBulkTransaction(PostgresTransaction):
     async def pending_items(self, bulk_id: UUID, *, limit: int) -> list[BulkItem]:
         """The next items, in the order of the selection."""
         rows = await self._connection.fetch(_PENDING, bulk_id, limit)
+        ids = [row["workflow_id"] for row in rows]
+        self._rows = await lock_all(self._connection, ids)
+        self._checkpoints = await checkpoints_of_all(self._connection, ids)
         return [
             BulkItem(row["position"], row["workflow_id"], str(uuid5(bulk_id, str(row["workflow_id"])))) for row in rows
         ]
 
+    async def lock(self, workflow_id: UUID) -> WorkflowRow | None:
+        """An item's workflow; it was locked with the others."""
+        return self._rows.get(workflow_id)
+
+    async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:
+        """Every checkpoint of an item's workflow."""
+        return self._checkpoints[workflow_id]
+
+    async def record(self, records: Sequence[RecoveryRecord]) -> None:
+        """Written with the items."""
+        self._records.extend(records)
+
+    async def post(self, messages: Sequence[Outgoing]) -> None:
+        """Written with the items."""
+        self._messages.extend(messages)
+
     async def keep_items(self, bulk_id: UUID, results: Sequence[ItemResult]) -> None:
-        """Keep what came of items."""
+        """Keep what came of items, with all that they led to."""
+        await super().record(self._records)
+        await super().post(self._messages)
+        self._records, self._messages = [], []
         await self._connection.execute(
             _KEEP,
             bulk_id,

@@ -38,6 +38,7 @@ _POOL = """coalesce((SELECT d.steps -> w.current_step_index ->> 'pool' FROM work
     WHERE d.name = w.definition AND d.version = w.version), 'default')"""
 
 _LOCK = f"{_ROW} WHERE id = $1 FOR UPDATE OF w"
+_LOCK_MANY = f"{_ROW} WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE OF w"
 
 # Three ways to be forgotten: the holder's lease ran out; nothing happened for long; a retry is overdue. A workflow that
 # waits for a command is never forgotten, unless its inputs are there. One whose message may still lie in its pool's
@@ -70,8 +71,8 @@ ORDER BY attempted_at
 _INPUT = "SELECT input::text FROM workflow_instances WHERE id = $1"
 
 _CHECKPOINTS = """
-SELECT seq, parent_seq, step_index, step_id, state::text AS state, checksum, committed_at
-FROM checkpoints WHERE workflow_id = $1 ORDER BY seq
+SELECT workflow_id, seq, parent_seq, step_index, step_id, state::text AS state, checksum, committed_at
+FROM checkpoints WHERE workflow_id = ANY ($1::uuid[]) ORDER BY workflow_id, seq
 """
 
 # Attempts of a step are numbered through, also after it was started afresh.
@@ -157,6 +158,7 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._definitions: dict[tuple[str, int], WorkflowDefinition | None] = {}
         self.posted: dict[int, Outgoing] = {}
 
     @asynccontextmanager
@@ -198,7 +200,10 @@ class PostgresTransaction:
 
     async def definition_of(self, row: WorkflowRow) -> WorkflowDefinition | None:
         """The workflow's definition, as an executor registered it."""
-        return await definitions.find(self._connection, row.definition, row.version)
+        key = (row.definition, row.version)
+        if key not in self._definitions:
+            self._definitions[key] = await definitions.find(self._connection, *key)
+        return self._definitions[key]
 
     async def input_of(self, workflow_id: UUID) -> Any:
         """The state before the first step."""
@@ -206,8 +211,7 @@ class PostgresTransaction:
 
     async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:
         """Every checkpoint, of every line, oldest first."""
-        rows = await self._connection.fetch(_CHECKPOINTS, workflow_id)
-        return [_checkpoint(workflow_id, row) for row in rows]
+        return [_checkpoint(row) for row in await self._connection.fetch(_CHECKPOINTS, [workflow_id])]
 
     async def lost_executors(self, row: WorkflowRow) -> tuple[str, ...]:
         """Executors that died holding this workflow since its last progress."""
@@ -268,10 +272,23 @@ def _workflow(row: asyncpg.Record) -> WorkflowRow:
     return WorkflowRow(**values)
 
 
-def _checkpoint(workflow_id: UUID, row: asyncpg.Record) -> StoredCheckpoint:
+async def lock_all(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, WorkflowRow]:
+    """Read and lock many workflows, in the order in which everybody locks them."""
+    return {row["id"]: _workflow(row) for row in await connection.fetch(_LOCK_MANY, list(ids))}
+
+
+async def checkpoints_of_all(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[StoredCheckpoint]]:
+    """Every checkpoint of many workflows."""
+    found: dict[UUID, list[StoredCheckpoint]] = {workflow_id: [] for workflow_id in ids}
+    for row in await connection.fetch(_CHECKPOINTS, list(ids)):
+        found[row["workflow_id"]].append(_checkpoint(row))
+    return found
+
+
+def _checkpoint(row: asyncpg.Record) -> StoredCheckpoint:
     state = decode_state(row["state"])
     return StoredCheckpoint(
-        position=Position(workflow_id, row["seq"], row["step_index"], row["step_id"]),
+        position=Position(row["workflow_id"], row["seq"], row["step_index"], row["step_id"]),
         parent_seq=row["parent_seq"],
         state=state,
         content=canonical(state),
