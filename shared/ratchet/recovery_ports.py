@@ -138,3 +138,22 @@ class Archive(Protocol):
 
     async def archive_some(self, *, older_than: timedelta, limit: int) -> int:
         """Move up to `limit` of them; returns how many it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Who puts an end to something, and why."""
+
+    actor: str
+    reason: str | None
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which audit entries; everything that is given must hold."""
+
+    workflow_id: UUID | None = None
+    actor: str | None = None
+    action: str | None = None
+    outcome: str | None = None

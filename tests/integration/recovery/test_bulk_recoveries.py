@@ -6,10 +6,10 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from ratchet.adapters.postgres.bulk_requests import BulkOrder, BulkRequests
+from ratchet.adapters.postgres.bulk_requests import BulkRequests
 from ratchet.adapters.postgres.engine import connect_engine
 from ratchet.domain.recovery import RecoveryKind
-from ratchet.failed_filter import FailedFilter
+from ratchet.failed_filter import BulkOrder, FailedFilter
 
 from tests.integration.executor.processes import until
 from tests.integration.recovery.recovery_stage import RecoveryStage

@@ -14,7 +14,7 @@ from ratchet.adapters.postgres.recovery_tables import bulk_recoveries, bulk_reco
 from ratchet.adapters.postgres.tables import INSTANT, audit_log, workflow_instances
 from ratchet.adapters.postgres.workflow_lists import failed_conditions
 from ratchet.domain.bulk_recovery import BulkState, ItemOutcome, Progress
-from ratchet.failed_filter import FailedFilter
+from ratchet.failed_filter import BulkOrder, FailedFilter
 
 ACTION = "bulk-recover"
 
@@ -22,17 +22,6 @@ Edge = tuple[datetime, UUID]
 
 _B = bulk_recoveries.c
 _I = bulk_recovery_items.c
-
-
-@dataclass(frozen=True, slots=True)
-class BulkOrder:
-    """Recover every failed workflow that the filter means, and why."""
-
-    wanted: FailedFilter
-    actor: str
-    reason: str
-    canary: int
-    correlation_id: str
 
 
 @dataclass(frozen=True, slots=True)
