@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from ratchet.adapters.postgres.audit_sealing import PostgresAuditSealer
 
-from tests.integration.admin_api.admin_stage import ADMIN, EPOCH, SARAH, SUPPORT, Rows, ScriptedRecovery, eventually
+from tests.integration.admin_api.admin_stage import ADMIN, EPOCH, SARAH, SUPPORT, Rows, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -272,29 +272,35 @@ async def test_a_scan_is_asked_for_over_the_queue_and_its_state_is_shown(
 
 # --- rights -----------------------------------------------------------------------------------------------------------
 
-ADMINS_ONLY = [
-    ("GET", "/api/v1/admin/recoveries"),
-    ("GET", f"/api/v1/admin/recoveries/{uuid.uuid4()}"),
-    ("GET", "/api/v1/admin/audit"),
-    ("GET", "/api/v1/admin/audit/verification"),
-    ("GET", "/api/v1/admin/parked"),
-    ("POST", f"/api/v1/admin/parked/{uuid.uuid4()}/replay"),
-    ("POST", "/api/v1/admin/scan"),
+REASON = {"reason": "why"}
+ADMINS_ONLY: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("GET", "/api/v1/admin/recoveries", None),
+    ("POST", "/api/v1/admin/recoveries", BULK),
+    ("GET", f"/api/v1/admin/recoveries/{uuid.uuid4()}", None),
+    ("POST", f"/api/v1/admin/recoveries/{uuid.uuid4()}/cancel", REASON),
+    ("GET", "/api/v1/admin/audit", None),
+    ("GET", "/api/v1/admin/audit/verification", None),
+    ("GET", "/api/v1/admin/parked", None),
+    ("POST", f"/api/v1/admin/parked/{uuid.uuid4()}/replay", None),
+    ("POST", f"/api/v1/admin/parked/{uuid.uuid4()}/discard", REASON),
+    ("POST", "/api/v1/admin/scan", None),
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), ADMINS_ONLY)
+@pytest.mark.parametrize(("method", "path", "body"), ADMINS_ONLY)
 async def test_what_is_for_admins_is_refused_to_everybody_else_and_the_attempt_is_audited(
-    api: httpx2.AsyncClient, rows: Rows, recovery: ScriptedRecovery, method: str, path: str
+    api: httpx2.AsyncClient, rows: Rows, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
+    assert (await api.request(method, path, json=body)).status_code == 401
     for headers in (SARAH, SUPPORT):
-        answer = await api.request(method, path, headers=headers)
+        answer = await api.request(method, path, json=body, headers=headers)
         assert answer.status_code == 403
         assert "role admin" in answer.json()["detail"]
     assert [line["outcome"] for line in await rows.audit()] == ["refused"] * 2
 
 
-async def test_a_preview_is_for_the_staff(api: httpx2.AsyncClient, rows: Rows) -> None:
+async def test_a_preview_and_the_state_of_the_scan_are_for_the_staff(api: httpx2.AsyncClient, rows: Rows) -> None:
     workflow_id = await stopped_at_survey(rows)
-    answer = await api.get(f"/api/v1/admin/workflows/{workflow_id}/restore-preview", headers=SARAH)
-    assert answer.status_code == 403
+    for path in (f"/api/v1/admin/workflows/{workflow_id}/restore-preview", "/api/v1/admin/scan"):
+        assert (await api.get(path, headers=SARAH)).status_code == 403
+        assert (await api.get(path, headers=SUPPORT)).status_code == 200

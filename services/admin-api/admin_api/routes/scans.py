@@ -1,15 +1,18 @@
 """The restart scan: how it stands, and one on demand."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Body
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from admin_api.access import Action
 from admin_api.authenticate import CurrentCaller
 from admin_api.bodies import StrictRoute
 from admin_api.collaborators import With
+from admin_api.once import Answer, Post
 from admin_api.openapi import POST_PROBLEMS, problems
+from admin_api.parameters import IdempotencyKey
 from admin_api.upkeep_answers import BreakerView, ScanRequested, ScanView
 from admin_api.upkeep_requests import OptionalReasonRequest
 
@@ -48,10 +51,18 @@ async def get_scan(*, caller: CurrentCaller, parts: With) -> ScanView:
     responses=problems(*POST_PROBLEMS),
 )
 async def request_scan(
-    *, body: Annotated[OptionalReasonRequest | None, Body()] = None, caller: CurrentCaller, parts: With
+    *,
+    body: Annotated[OptionalReasonRequest | None, Body()] = None,
+    caller: CurrentCaller,
+    key: IdempotencyKey = None,
+    parts: With,
 ) -> Response:
     """Safe to repeat: scans find each workflow once."""
     await parts.gate.admin(caller, action=Action.SCAN)
     reason = "asked for by a person" if body is None or not body.reason else body.reason
-    await parts.upkeep.ask_for_scan(reason=reason, correlation_id=caller.correlation_id)
-    return JSONResponse(ScanRequested().model_dump(by_alias=True), 202)
+
+    async def operation(_operation_id: UUID) -> Answer:
+        await parts.upkeep.ask_for_scan(reason=reason, correlation_id=caller.correlation_id)
+        return Answer(202, ScanRequested(requested=True).model_dump(mode="json", by_alias=True))
+
+    return (await parts.once.run(Post(caller.sub, key, "scan", {"reason": reason}), operation)).response()
