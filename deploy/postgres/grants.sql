@@ -33,6 +33,30 @@ GRANT SELECT ON recovery_attempts TO ratchet_admin_api;
 GRANT INSERT ON audit_log TO ratchet_executor;
 GRANT SELECT, INSERT ON audit_log TO ratchet_recovery, ratchet_admin_api;
 
+-- The audit's chain: whoever writes an entry queues it, recovery alone seals, the API checks.
+GRANT INSERT ON audit_unsealed TO ratchet_executor, ratchet_admin_api;
+GRANT SELECT, INSERT, DELETE ON audit_unsealed TO ratchet_recovery;
+GRANT SELECT ON audit_unsealed TO ratchet_admin_api;
+GRANT SELECT, INSERT ON audit_chain TO ratchet_recovery;
+GRANT SELECT ON audit_chain TO ratchet_admin_api;
+
+-- Recoveries that are watched, and their verdicts. FOR UPDATE needs the right to update.
+GRANT INSERT ON recovery_watches TO ratchet_executor;
+GRANT SELECT, INSERT, UPDATE, DELETE ON recovery_watches TO ratchet_recovery;
+GRANT SELECT ON recovery_watches TO ratchet_admin_api;
+GRANT SELECT, INSERT ON recovery_verdicts TO ratchet_recovery;
+GRANT SELECT ON recovery_verdicts TO ratchet_admin_api;
+GRANT SELECT, UPDATE ON scan_state TO ratchet_recovery;
+GRANT SELECT ON scan_state TO ratchet_admin_api;
+
+-- Bulk recoveries: the API freezes the selection and may cancel, recovery does the work.
+GRANT SELECT, UPDATE ON bulk_recoveries, bulk_recovery_items TO ratchet_recovery;
+GRANT SELECT, INSERT, UPDATE ON bulk_recoveries, bulk_recovery_items TO ratchet_admin_api;
+
+-- The archive: filled by a function that takes only what is finished and old.
+GRANT SELECT ON archived_workflows TO ratchet_admin_api;
+GRANT EXECUTE ON FUNCTION archive_finished(interval, integer) TO ratchet_recovery;
+
 -- Messages on their way out: deleted once the broker has confirmed them.
 GRANT SELECT, INSERT, DELETE ON outbox TO ratchet_executor, ratchet_admin_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO ratchet_recovery;
@@ -42,7 +66,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON user_feeds, feed_readers, notifications 
 GRANT SELECT ON user_feeds, notifications TO ratchet_admin_api;
 
 -- Messages that nobody could act on.
-GRANT SELECT, INSERT ON parked_messages TO ratchet_executor, ratchet_recovery, ratchet_notifier;
+GRANT SELECT, INSERT, UPDATE ON parked_messages TO ratchet_executor, ratchet_recovery, ratchet_notifier;
 GRANT SELECT, UPDATE, DELETE ON parked_messages TO ratchet_admin_api;
 
 -- What the API promised its callers.

@@ -1,5 +1,6 @@
 """Which failed workflows are meant: the filter of the failed list and of a bulk recovery, under the same names."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -33,3 +34,14 @@ class FailedFilter(WireModel):
         None, description="Failed longer ago than this: `500ms`, `15s`, `5m`, `1h`, or a number of seconds."
     )
     text: Name | None = Field(None, description="Part of the failure reason, taken literally, in any case.")
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOrder:
+    """Recover every failed workflow that the filter means; who wants it, and why."""
+
+    wanted: FailedFilter
+    actor: str
+    reason: str
+    canary: int
+    correlation_id: str

@@ -11,6 +11,7 @@ from uuid import UUID
 from ratchet.domain.checkpoint import Position
 from ratchet.domain.definition import WorkflowDefinition
 from ratchet.domain.failure import Failure
+from ratchet.domain.interruption import Interruption
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome, StoredCheckpoint
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.envelope import Incoming, Outgoing
@@ -324,6 +325,12 @@ class RecoveryRecord:
     damaged_checkpoints: tuple[int, ...] = ()
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
+    status_before: WorkflowStatus | None = None
+    since_seq: int | None = None
+    """The newest checkpoint there was; later ones are progress."""
+    awaited_step: str | None = None
+    """The step that has to pass for the recovery to have helped; it is watched from now on."""
+    lost_executor: str | None = None
 
 
 class RecoveryTransaction(Protocol):
@@ -335,7 +342,10 @@ class RecoveryTransaction(Protocol):
     async def lock(self, workflow_id: UUID) -> WorkflowRow | None:
         """Read a workflow and keep everybody else from changing it."""
 
-    async def lock_interrupted(self, *, stale_after: timedelta, limit: int) -> list[WorkflowRow]:
+    def savepoint(self) -> AbstractAsyncContextManager[Any]:
+        """What happens within the block can fail by itself: it is undone, and the transaction goes on."""
+
+    async def lock_interrupted(self, when: Interruption, *, limit: int) -> list[WorkflowRow]:
         """Workflows that nothing will move any more; those that somebody else looks at are left out."""
 
     async def lock_unattended(self, *, older_than: timedelta, limit: int) -> list[WorkflowRow]:
@@ -349,6 +359,9 @@ class RecoveryTransaction(Protocol):
 
     async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:
         """Every checkpoint, of every line, oldest first."""
+
+    async def lost_executors(self, row: WorkflowRow) -> tuple[str, ...]:
+        """Executors that died holding this workflow since its last progress, oldest first."""
 
     async def apply(self, row: WorkflowRow, change: Change) -> None:
         """Write a change."""

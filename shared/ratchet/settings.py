@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     scan_interval: Duration = timedelta(seconds=30)
     relay_interval: Duration = timedelta(milliseconds=500)
     relay_after: Duration = timedelta(seconds=1)
+    retry_grace: Duration = timedelta(seconds=30)
+    stale_ceiling: Duration = timedelta(hours=1)
+    bulk_rate: Annotated[int, Field(ge=1, le=10_000)] = 200
+    archive_after: Duration = timedelta(hours=2160)
 
     jwt_secret: SecretStr | None = None
     jwt_jwks_url: str | None = None

@@ -120,6 +120,8 @@ def _samples() -> list[Event]:
         events.step_failed("s", reason="r", message=events.EXHAUSTED, can_skip=False),
         events.recovered(resumed_from=NOW, resumed_step="s", reason="r"),
         events.recovery_failed(resumed_from=NOW, reason="r"),
+        events.recovery_verified("i", step="s"),
+        events.recovery_relapsed("i", step="s", reason="r"),
         events.needs_attention("r"),
         events.plain(EventType.STEP_SKIPPED, stepName="s"),
         *(events.plain(kind) for kind in (EventType.COMPLETED, EventType.CANCELLED)),

@@ -20,7 +20,9 @@ from ratchet.adapters.postgres.migrate import migrate
 
 SQL = Path(__file__).parent.parent.parent / "deploy" / "postgres"
 SERVICES = ("executor", "recovery", "notifier", "admin_api")
-HISTORY = ("audit_log", "checkpoints", "step_attempts", "recovery_attempts")
+HISTORY = ("audit_log", "audit_chain", "checkpoints", "step_attempts", "recovery_attempts", "recovery_verdicts")
+CHANGE = "correlation_id = ''"
+CHANGES = {"checkpoints": "state = '{}'", "audit_chain": "hash = ''", "recovery_verdicts": "verdict = ''"}
 PASSWORD = "role-test"
 
 
@@ -114,6 +116,15 @@ ALLOWED = {
         "DELETE FROM outbox",
         "SELECT * FROM workflow_definitions",
         "NOTIFY ratchet_recoveries, 'x'",
+        "SELECT * FROM recovery_watches FOR UPDATE SKIP LOCKED",
+        "INSERT INTO recovery_watches (recovery_id, workflow_id) VALUES ('r', gen_random_uuid())",
+        "DELETE FROM recovery_watches",
+        "DELETE FROM audit_unsealed",
+        "INSERT INTO audit_chain (position, audit_id, hash) VALUES (1, 1, '')",
+        "UPDATE scan_state SET breaker = 'closed'",
+        "SELECT * FROM bulk_recoveries FOR UPDATE SKIP LOCKED",
+        "UPDATE bulk_recovery_items SET outcome = 'started'",
+        "SELECT archive_finished('1 day', 10)",
     ),
     "notifier": (
         *(NOTIFICATION, PARKED),
@@ -130,6 +141,8 @@ ALLOWED = {
         "DELETE FROM parked_messages",
         "DELETE FROM outbox",
         "LISTEN ratchet_recoveries",
+        "SELECT * FROM audit_chain, recovery_verdicts, recovery_watches, scan_state, archived_workflows",
+        "UPDATE bulk_recoveries SET state = 'cancelled'",
     ),
 }
 
@@ -164,8 +177,7 @@ FORBIDDEN = {
     ),
 }
 FORBIDDEN_TO_ALL = (
-    *(f"UPDATE {table} SET correlation_id = ''" for table in HISTORY if table != "checkpoints"),
-    "UPDATE checkpoints SET state = '{}'",
+    *(f"UPDATE {table} SET {CHANGES.get(table, CHANGE)}" for table in HISTORY),
     *(f"DELETE FROM {table}" for table in HISTORY),
     *(f"TRUNCATE {table}" for table in ("outbox", *HISTORY)),
     "CREATE TABLE mine (a int)",

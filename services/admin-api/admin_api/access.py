@@ -25,6 +25,15 @@ class Action(StrEnum):
     LIST_FAILED = "list-failed"
     READ_CHECKPOINTS = "read-checkpoints"
     START = "start"
+    PREVIEW_RESTORE = "preview-restore"
+    BULK_RECOVER = "bulk-recover"
+    READ_BULK = "read-bulk-recoveries"
+    READ_AUDIT = "read-audit"
+    READ_PARKED = "read-parked"
+    REPLAY_PARKED = "replay-parked"
+    DISCARD_PARKED = "discard-parked"
+    READ_SCAN = "read-scan"
+    SCAN = "scan"
 
 
 class Gate:
@@ -57,6 +66,11 @@ class Gate:
         """Support and admins only."""
         if not caller.principal.is_staff:
             await self.refuse(caller, action, workflow_id=workflow_id)
+
+    async def admin(self, caller: Caller, *, action: Action) -> None:
+        """Admins only."""
+        if not caller.principal.is_admin:
+            await self.refuse(caller, action)
 
     async def owner_or_staff(self, caller: Caller, owner: str, *, action: Action) -> None:
         """Support and admins may name anybody; everybody else only themselves."""
@@ -102,5 +116,14 @@ _NEEDED: dict[StrEnum, str] = {
     Action.LIST: "the role support or admin to see other people's workflows",
     Action.LIST_FAILED: "the role support or admin",
     Action.READ_CHECKPOINTS: "the role support or admin",
+    Action.PREVIEW_RESTORE: "the role support or admin",
+    Action.READ_SCAN: "the role support or admin",
+    Action.SCAN: "the role admin",
+    Action.BULK_RECOVER: "the role admin",
+    Action.READ_BULK: "the role admin",
+    Action.READ_AUDIT: "the role admin",
+    Action.READ_PARKED: "the role admin",
+    Action.REPLAY_PARKED: "the role admin",
+    Action.DISCARD_PARKED: "the role admin",
     Action.START: "the role support or admin to start workflows for other people",
 }

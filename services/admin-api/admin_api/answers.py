@@ -119,6 +119,13 @@ class HistoryRecovery(View):
     checkpoint_seq: int | None
     damaged_checkpoints: list[int]
     attempted_at: datetime
+    verification: str | None = Field(
+        description=(
+            "Whether it helped: `pending` until the step that had failed has passed (`verified`), has failed again "
+            "(`relapsed`), or somebody did something else (`superseded`). null where there is nothing to wait for."
+        )
+    )
+    settled_at: datetime | None
 
 
 class History(View):

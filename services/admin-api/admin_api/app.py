@@ -12,9 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from httpx2 import AsyncClient
 from ratchet.adapters.postgres.accepted_starts import AcceptedStarts
 from ratchet.adapters.postgres.audit import RefusalLog
+from ratchet.adapters.postgres.audit_reading import AuditLog
+from ratchet.adapters.postgres.audit_sealing import verify as verify_audit
+from ratchet.adapters.postgres.bulk_requests import BulkRequests
 from ratchet.adapters.postgres.engine import connect_engine, connect_pool
 from ratchet.adapters.postgres.idempotency import IdempotencyKeys
+from ratchet.adapters.postgres.parked_messages import ParkedMessages
 from ratchet.adapters.postgres.recoveries import RecoveryBell, RecoveryLedger
+from ratchet.adapters.postgres.restore_facts import PostgresRestoreFacts
+from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
 from ratchet.adapters.postgres.workflow_history import WorkflowHistories
 from ratchet.adapters.postgres.workflow_lists import ENGINE_OUTAGES, WorkflowLists
 from ratchet.adapters.postgres.workflow_views import WorkflowViews
@@ -38,8 +44,9 @@ from admin_api.openapi import document_of
 from admin_api.problems import on_http_exception, on_invalid_request
 from admin_api.prune import prune_forever
 from admin_api.request_recovery import RecoveryDesk
-from admin_api.routes import actions, admin, workflows
+from admin_api.routes import actions, admin, audit, bulk_recoveries, parked, restore_previews, scans, workflows
 from admin_api.start_workflow import WorkflowStarter
+from admin_api.upkeep import Upkeep
 
 POOL_SIZE = 10
 # Beyond the wait for recovery: the confirm and a few questions to the database.
@@ -80,7 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
         exception_handlers={HTTPException: on_http_exception, RequestValidationError: on_invalid_request},
     )
-    for routes in (workflows, actions, admin):
+    for routes in (workflows, actions, admin, restore_previews, bulk_recoveries, audit, parked, scans):
         app.include_router(routes.router)
     app.router.routes.extend(health_routes(registry, _checks(app)))
     app.openapi = document_of(app)  # type: ignore[method-assign]  # the documented way to change it
@@ -112,6 +119,15 @@ async def _open(app: FastAPI, settings: Settings, metrics: AdminMetrics, stack: 
         histories=WorkflowHistories(pool),
         lists=WorkflowLists(engine),
         ledger=ledger,
+        upkeep=Upkeep(
+            restore_facts=PostgresRestoreFacts(pool),
+            bulk=BulkRequests(engine),
+            audit=AuditLog(engine),
+            verify_audit=lambda expected: verify_audit(pool, expected=expected),
+            parked=ParkedMessages(pool),
+            scans=PostgresScanLedger(pool),
+            publisher=publisher,
+        ),
     )
 
 

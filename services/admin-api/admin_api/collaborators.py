@@ -10,6 +10,7 @@ from admin_api.access import Gate
 from admin_api.once import OnceOnly
 from admin_api.request_recovery import RecoveryDesk
 from admin_api.start_workflow import WorkflowStarter
+from admin_api.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from ratchet.adapters.postgres.recoveries import RecoveryLedger
@@ -31,6 +32,7 @@ class Collaborators:
     histories: "WorkflowHistories"
     lists: "WorkflowLists"
     ledger: "RecoveryLedger"
+    upkeep: Upkeep
 
 
 def collaborators_of(request: Request) -> Collaborators:

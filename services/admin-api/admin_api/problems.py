@@ -31,6 +31,8 @@ class ProblemType(Enum):
     WRONG_STATUS = ("wrong-status", 409, "The workflow's status does not allow this")
     STEP_NOT_OPTIONAL = ("step-not-optional", 409, "The step cannot be skipped")
     DEFINITION_CHANGED = ("definition-changed", 409, "The definition has changed since")
+    ALREADY_SETTLED = ("already-settled", 409, "It is settled already")
+    NOT_REPLAYABLE = ("not-replayable", 409, "The message cannot be sent again")
     WORKFLOW_EXISTS = ("workflow-exists", 409, "The workflow id is taken")
     REQUEST_IN_PROGRESS = ("request-in-progress", 409, "The same request is being worked on")
     TOO_LARGE = ("too-large", 413, "The body is too large")

@@ -1,7 +1,7 @@
 """The recovery service's composition root: everything is built here, once, and handed to who needs it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,12 +11,19 @@ import asyncpg
 import structlog
 from faststream.rabbit import RabbitBroker
 from ratchet.adapters.parking import Parking
-from ratchet.adapters.postgres import gauges, outbox
+from ratchet.adapters.postgres import definitions, gauges, outbox
+from ratchet.adapters.postgres.archive import PostgresArchive
+from ratchet.adapters.postgres.audit_sealing import PostgresAuditSealer
+from ratchet.adapters.postgres.bulk_recoveries import PostgresBulk
 from ratchet.adapters.postgres.engine import connect_pool
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
+from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
+from ratchet.adapters.postgres.watches import PostgresWatches
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, is_consuming, stop_intake
+from ratchet.adapters.rabbitmq.depths import read_depths
 from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.domain.interruption import Interruption, QueueDepth
 from ratchet.messages.commands import RecoveryCommand, encode
 from ratchet.messages.commands import RestartScan as RestartScanCommand
 from ratchet.messages.envelope import Outgoing
@@ -26,11 +33,15 @@ from ratchet.observability.metrics import RecoveryMetrics, new_registry
 from ratchet.settings import Settings
 from starlette.applications import Starlette
 
+from recovery.archive_workflows import ArchiveWorkflows
 from recovery.handle_command import HandleCommand
 from recovery.look_after import LookAfter
 from recovery.relay_outbox import RelayOutbox
-from recovery.restart_scan import RestartScan
+from recovery.restart_scan import RestartScan, Rules, Senses
+from recovery.run_bulk import RunBulk
+from recovery.seal_audit import SealAudit
 from recovery.subscribers import CommandSubscriber, DeadLetterSubscriber
+from recovery.verify_recoveries import VerifyRecoveries
 
 log = structlog.get_logger()
 
@@ -62,24 +73,51 @@ async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitS
     store = PostgresRecovery(servers.pool, servers.publisher)
     parking = Parking(servers.pool, servers.publisher, service="recovery", parked=metrics.parked)
     look_after = LookAfter(store, metrics)
-    scan = RestartScan(
-        store=store,
-        look_after=look_after,
-        metrics=metrics,
-        stale_after=settings.stale_after,
-        concurrency=settings.recovery_concurrency,
-        observe=_gauge_reader(servers.pool, metrics),
-    )
+    scan = _scan(settings, servers, look_after, metrics)
     commands = CommandSubscriber(HandleCommand(store, metrics), scan, parking)
     consume(servers.broker, topology.RECOVERY_QUEUES[0], commands, prefetch=20)
     consume(servers.broker, topology.RECOVERY_QUEUES[1], DeadLetterSubscriber(look_after, parking), prefetch=20)
     checks.update(_checks(servers))
     await servers.broker.start()
     stack.push_async_callback(stop_intake, servers.broker)
-    relay = RelayOutbox(_relay(servers, settings.relay_after), metrics, interval=settings.relay_interval)
-    for work in (relay.run(), _ask_for_scans(servers.publisher, settings)):
+    for work in _background(settings, servers, metrics):
         stack.push_async_callback(_cancel, asyncio.create_task(work))
     log.info("recovery.ready")
+
+
+def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics: RecoveryMetrics) -> RestartScan:
+    async def depths() -> Mapping[str, QueueDepth]:
+        return await read_depths(servers.publisher.connection, await definitions.pools(servers.pool))
+
+    when = Interruption(
+        stale_after=settings.stale_after,
+        retry_grace=min(settings.retry_grace, settings.stale_after),
+        ceiling=max(settings.stale_ceiling, settings.stale_after),
+    )
+    return RestartScan(
+        store=PostgresRecovery(servers.pool, servers.publisher),
+        ledger=PostgresScanLedger(servers.pool),
+        look_after=look_after,
+        metrics=metrics,
+        rules=Rules(when, settings.recovery_concurrency),
+        senses=Senses(depths, _gauge_reader(servers.pool, metrics)),
+    )
+
+
+def _background(
+    settings: Settings, servers: _Servers, metrics: RecoveryMetrics
+) -> list[Coroutine[object, object, None]]:
+    """Everything that goes on without being asked; each runs for ever."""
+    pool, publisher = servers.pool, servers.publisher
+    sealer = PostgresAuditSealer(pool)
+    return [
+        RelayOutbox(_relay(servers, settings.relay_after), metrics, interval=settings.relay_interval).run(),
+        VerifyRecoveries(PostgresWatches(pool, publisher), metrics).run(),
+        RunBulk(PostgresBulk(pool, publisher), metrics, rate=settings.bulk_rate).run(),
+        SealAudit(sealer, metrics, waiting=sealer.unsealed).run(),
+        ArchiveWorkflows(PostgresArchive(pool), metrics, older_than=settings.archive_after).run(),
+        _ask_for_scans(publisher, settings),
+    ]
 
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
@@ -121,6 +159,7 @@ def _gauge_reader(pool: asyncpg.Pool, metrics: RecoveryMetrics) -> Callable[[], 
         metrics.needing_attention.set(numbers.needing_attention)
         metrics.outbox.set(numbers.outbox)
         metrics.outbox_age.set(numbers.outbox_seconds)
+        metrics.watched.set(numbers.watched)
 
     return read
 

@@ -38,6 +38,7 @@ async def gather_facts(transaction: RecoveryTransaction, row: WorkflowRow) -> Fa
         checkpoints=checkpoints,
         input=None if checkpoints else await transaction.input_of(row.id),
         new_command_id=str(uuid4()),
+        lost_executors=await transaction.lost_executors(row) if row.recoveries else (),
     )
 
 
@@ -48,7 +49,7 @@ async def carry_out(
     match decision:
         case Plan():
             await _do(transaction, row, decision, wish)
-            outcome = RecoveryOutcome.RESUMED if decision.change.status in _RESUMED else RecoveryOutcome.DONE
+            outcome = _outcome(decision, wish)
         case Refusal():
             outcome = RecoveryOutcome.REFUSED
         case Failing():
@@ -56,6 +57,14 @@ async def carry_out(
             outcome = RecoveryOutcome.FAILED
     await transaction.record([_record(row, decision, wish, outcome)])
     return outcome
+
+
+def _outcome(plan: Plan, wish: Wish) -> RecoveryOutcome:
+    if plan.change.status in _RESUMED:
+        return RecoveryOutcome.RESUMED
+    # Whoever was to be rescued and is Failed now was not.
+    gave_up = wish.kind is RecoveryKind.RESCUE and plan.change.status is WorkflowStatus.FAILED
+    return RecoveryOutcome.FAILED if gave_up else RecoveryOutcome.DONE
 
 
 _RESUMED = frozenset({WorkflowStatus.IN_PROGRESS, WorkflowStatus.COMPLETED})
@@ -111,6 +120,9 @@ def _record(row: WorkflowRow, decision: Decision, wish: Wish, outcome: RecoveryO
         status=row.status,
         before=_snapshot(row),
         after=_snapshot(row),
+        status_before=row.status,
+        since_seq=row.last_seq,
+        lost_executor=_lost(row, wish),
     )
     match decision:
         case Plan(change=change):
@@ -121,7 +133,9 @@ def _record(row: WorkflowRow, decision: Decision, wish: Wish, outcome: RecoveryO
                 resumed_step=change.current_step,
                 checkpoint_seq=change.checkpoint_seq,
                 damaged_checkpoints=decision.damaged,
-                after=_changed(change),
+                detail=decision.detail,
+                awaited_step=decision.awaited_step,
+                after=_changed(change, row),
             )
         case Failing():
             return replace(
@@ -135,6 +149,11 @@ def _record(row: WorkflowRow, decision: Decision, wish: Wish, outcome: RecoveryO
             return replace(record, problem=decision.problem, detail=decision.detail)
 
 
+def _lost(row: WorkflowRow, wish: Wish) -> str | None:
+    # Only an executor that is gone leaves a claim for a rescue to find.
+    return row.claimed_by if wish.kind is RecoveryKind.RESCUE and row.status is WorkflowStatus.EXECUTING else None
+
+
 def _snapshot(row: WorkflowRow) -> dict[str, Any]:
     return {
         "status": row.status.value,
@@ -146,10 +165,14 @@ def _snapshot(row: WorkflowRow) -> dict[str, Any]:
     }
 
 
-def _changed(change: Change) -> dict[str, Any]:
-    return {
+def _changed(change: Change, row: WorkflowRow) -> dict[str, Any]:
+    after = {
         "status": change.status.value,
         "currentStep": change.current_step,
         "checkpointSeq": change.checkpoint_seq,
         "requiresManualIntervention": change.needs_person,
     }
+    if row.status is WorkflowStatus.EXECUTING and not change.keeps_claim:
+        # Whatever that executor still does, it cannot commit.
+        after |= {"droppedStep": row.current_step, "droppedExecutor": row.claimed_by}
+    return after

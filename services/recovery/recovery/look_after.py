@@ -1,5 +1,6 @@
 """Dead letters: what the broker or an executor gave up on is settled by the workflow's row, never by the letter."""
 
+from dataclasses import replace
 from enum import StrEnum
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ from ratchet.ports import Change, RecoveryStore, RecoveryTransaction, WorkflowRo
 
 from recovery import plan
 from recovery.carry_out import Wish, carry_out, gather_facts
-from recovery.plan import Decision, Facts, Plan
+from recovery.plan import Decision, Facts, Failing, Plan
 
 log = structlog.get_logger()
 
@@ -66,17 +67,28 @@ class LookAfter:
         if row.recoveries >= AUTOMATIC_LIMIT:
             await carry_out(transaction, row, poison(await gather_facts(transaction, row)), automatic(INNOCENT, row))
             return Verdict.POISON
-        await reissue(transaction, row, INNOCENT)
+        await reissue(transaction, await gather_facts(transaction, row), INNOCENT)
         return Verdict.REISSUED
 
 
-async def reissue(transaction: RecoveryTransaction, row: WorkflowRow, reason: str) -> Decision:
-    """Give unfinished work a new command, after its checkpoint was verified; counted toward the automatic limit."""
-    facts = await gather_facts(transaction, row)
-    decision = plan.from_newest_intact(facts, recoveries=row.recoveries + 1, fresh_start=False, reason=reason)
+async def reissue(
+    transaction: RecoveryTransaction, facts: Facts, reason: str, *, counted: bool = True, same_command: bool = False
+) -> Decision:
+    """Send unfinished work to an executor again, after its checkpoint was verified.
+
+    `counted` toward the automatic limit, unless it may only have had to wait. With the `same_command` the message that
+    was believed lost stays valid, so whichever comes first wins; without it that message becomes stale.
+    """
+    row = facts.row
+    if same_command:
+        facts = replace(facts, new_command_id=row.command_id)
+    decision = plan.from_newest_intact(facts, recoveries=row.recoveries + counted, fresh_start=False, reason=reason)
     if not isinstance(decision, Plan):
-        failure = Failure(FailureKind.INTERRUPTED, "CheckpointDamaged", sanitise(decision.detail))
+        error_class = "CheckpointDamaged" if isinstance(decision, Failing) else "DefinitionChanged"
+        failure = Failure(FailureKind.INTERRUPTED, error_class, sanitise(decision.detail))
+        told = events.recovery_failed(resumed_from=row.last_checkpoint_at, reason=failure.reason)
         decision = plan.failed(facts, failure, message=events.PERMANENT)
+        decision = replace(decision, events=(told, *decision.events))
     await carry_out(transaction, row, decision, automatic(reason, row))
     return decision
 
@@ -84,8 +96,10 @@ async def reissue(transaction: RecoveryTransaction, row: WorkflowRow, reason: st
 def poison(facts: Facts) -> Plan:
     """The verdict on a workflow whose processes died holding it as often as the cap allows."""
     row = facts.row
-    died = "" if row.claimed_by is None else f"; the last one was {row.claimed_by}"
-    reason = f"The step stopped its process {row.recoveries + 1} times in a row{died}"
+    died = [*facts.lost_executors, *([] if row.claimed_by is None else [row.claimed_by])]
+    reason = f"The step stopped its process {row.recoveries + 1} times in a row"
+    if died:
+        reason += f"; the executors that died were {', '.join(died)}"
     return plan.failed(facts, Failure(FailureKind.POISON, "ProcessDied", sanitise(reason)), message=events.POISON)
 
 
@@ -103,11 +117,11 @@ async def _after_failure(transaction: RecoveryTransaction, row: WorkflowRow) -> 
             await carry_out(transaction, row, decision, automatic("Tried again by itself", row))
             return Verdict.RECOVERING
     wish = automatic(UNTOLD, row, RecoveryKind.LOOK_AFTER)
-    await carry_out(transaction, row, _stand_by(facts), wish)
+    await carry_out(transaction, row, stand_by(facts), wish)
     return Verdict.FAILED
 
 
-def _stand_by(facts: Facts) -> Plan:
+def stand_by(facts: Facts) -> Plan:
     """Stand on the newest intact checkpoint and wait for a person."""
     row, point = facts.row, newest_intact(facts.line)
     seq = row.checkpoint_seq if point is None or point.checkpoint is None else point.checkpoint.seq

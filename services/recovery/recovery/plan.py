@@ -1,18 +1,22 @@
 """Pure decisions: a locked row and a wish in, a plan or a refusal out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ratchet.domain.checkpoint import Position, checksum
-from ratchet.domain.definition import WorkflowDefinition
+from ratchet.domain.definition import StepDefinition, WorkflowDefinition
+from ratchet.domain.drift import place_after
 from ratchet.domain.errors import IllegalTransition
 from ratchet.domain.failure import Failure, sanitise
 from ratchet.domain.recovery import (
+    ALLOWED,
     Problem,
+    RecoveryKind,
     RestorePoint,
     StoredCheckpoint,
+    allowed_now,
     line_of,
     newest_intact,
 )
@@ -32,6 +36,8 @@ class Facts:
     checkpoints: Sequence[StoredCheckpoint]
     input: Any
     new_command_id: str
+    lost_executors: tuple[str, ...] = ()
+    """Executors that died holding this workflow since its last progress, oldest first."""
 
     @property
     def line(self) -> list[StoredCheckpoint]:
@@ -49,6 +55,9 @@ class Plan:
     pool: str | None = None
     resumed_from: datetime | None = None
     damaged: tuple[int, ...] = ()
+    detail: str | None = None
+    awaited_step: str | None = None
+    """The step that shows whether a recovery helped; None where nothing has to be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ def recover(facts: Facts) -> Decision:
     """Go on from the newest intact checkpoint; allowed for a Failed workflow."""
     row = facts.row
     if row.status is not WorkflowStatus.FAILED:
-        return Refusal(Problem.WRONG_STATUS, f"Only a Failed workflow can be recovered; this one is {row.status}")
+        return _wrong(row, "Only a Failed workflow can be recovered")
     return from_newest_intact(facts, recoveries=0, fresh_start=True)
 
 
@@ -83,7 +92,7 @@ def retry(facts: Facts) -> Decision:
     """Run the failed step again, with its full retries; allowed for a Failed workflow."""
     row = facts.row
     if row.status is not WorkflowStatus.FAILED:
-        return Refusal(Problem.WRONG_STATUS, f"Only a Failed workflow's step can be retried; this one is {row.status}")
+        return _wrong(row, "Only a Failed workflow's step can be retried")
     return from_newest_intact(facts, recoveries=0, fresh_start=True)
 
 
@@ -104,9 +113,10 @@ def go_on_after(
     """Resume with the step that follows the restore point."""
     if facts.definition is None:
         return _unknown_definition(facts.row)
-    index = next_index(facts.definition, point)
-    if index is None:
-        return _changed_definition(facts.row, point)
+    chosen = None if point.checkpoint is None else point.checkpoint.seq
+    index = place_after(facts.definition, line_of(facts.checkpoints, chosen))
+    if isinstance(index, str):
+        return Refusal(Problem.DEFINITION_CHANGED, index)
     resumed_from = None if point.checkpoint is None else point.checkpoint.committed_at
     step = facts.definition.step_at(index)
     told = events.recovered(resumed_from=resumed_from, resumed_step=None if step is None else step.id, reason=reason)
@@ -127,7 +137,7 @@ def skip(facts: Facts) -> Decision:
     """Leave the failed step out: a checkpoint with the state unchanged; allowed for an optional step."""
     row, definition = facts.row, facts.definition
     if row.status is not WorkflowStatus.FAILED:
-        return Refusal(Problem.WRONG_STATUS, f"Only a Failed workflow's step can be skipped; this one is {row.status}")
+        return _wrong(row, "Only a Failed workflow's step can be skipped")
     if definition is None:
         return _unknown_definition(row)
     step = definition.step_at(row.step_index)
@@ -148,11 +158,8 @@ def skip(facts: Facts) -> Decision:
 def restore(facts: Facts, seq: int) -> Decision:
     """Go on after a chosen checkpoint, of any line; what came after it stays in the history."""
     row = facts.row
-    if row.status not in FINAL | {WorkflowStatus.FAILED, WorkflowStatus.PAUSED}:
-        return Refusal(
-            Problem.WRONG_STATUS,
-            f"A workflow can be restored when it is Failed, Paused, Completed or Cancelled; this one is {row.status}",
-        )
+    if RecoveryKind.RESTORE not in ALLOWED[row.status]:
+        return _wrong(row, "A workflow can be restored when it is Failed, Paused, Completed or Cancelled")
     chosen = next((checkpoint for checkpoint in facts.checkpoints if checkpoint.seq == seq), None)
     if chosen is None:
         return Refusal(Problem.UNKNOWN_CHECKPOINT, f"The workflow has no checkpoint {seq}")
@@ -161,9 +168,20 @@ def restore(facts: Facts, seq: int) -> Decision:
     return go_on_after(facts, RestorePoint(chosen, ()))
 
 
+def _wrong(row: WorkflowRow, rule: str) -> Refusal:
+    return Refusal(Problem.WRONG_STATUS, f"{rule}; this one is {row.status} ({allowed_now(row.status)})")
+
+
 def cancel(facts: Facts) -> Decision:
-    """End it. A step that runs right now loses its claim, so its result is dropped."""
+    """End it. A step that runs right now loses its claim, so its result is dropped, which the record says."""
     return _to_status(facts, WorkflowStatus.CANCELLED, events.plain(EventType.CANCELLED))
+
+
+def dropped(row: WorkflowRow) -> str | None:
+    """What is said of a step that runs while its claim is taken away: its result will not be committed."""
+    if row.claimed_by is None:
+        return None
+    return f"Step {row.current_step!r} was running on {row.claimed_by}; its result is dropped"
 
 
 def pause(facts: Facts) -> Decision:
@@ -180,9 +198,7 @@ def resume(facts: Facts) -> Decision:
     """Let a paused workflow go on."""
     row = facts.row
     if row.status is not WorkflowStatus.PAUSED:
-        return Refusal(Problem.WRONG_STATUS, f"Only a Paused workflow can be resumed; this one is {row.status}")
-    if facts.definition is None:
-        return _unknown_definition(row)
+        return _wrong(row, "Only a Paused workflow can be resumed")
     return _in_place(facts, events.plain(EventType.RESUMED))
 
 
@@ -190,7 +206,7 @@ def override(facts: Facts, status: WorkflowStatus, *, reason: str, actor: str) -
     """Set a status by hand, along the transition table; never into Executing, and never out of a final status."""
     row = facts.row
     if status is WorkflowStatus.EXECUTING or row.status in FINAL:
-        return Refusal(Problem.WRONG_STATUS, f"{row.status} cannot be overridden to {status}")
+        return _wrong(row, f"A workflow that is {row.status} cannot be overridden to {status}")
     illegal = _illegal(row, status)
     if illegal is not None:
         return illegal
@@ -220,15 +236,8 @@ def failed(facts: Facts, failure: Failure, *, message: str) -> Plan:
         ),
         events.needs_attention(failure.reason),
     )
-    return Plan(_stay(facts, WorkflowStatus.FAILED, needs_person=True, failure=failure), told)
-
-
-def next_index(definition: WorkflowDefinition, point: RestorePoint) -> int | None:
-    """The position after the restore point in today's definition, found by the step's id; None if it is not there."""
-    if point.checkpoint is None:
-        return 0
-    position = definition.positions.get(point.checkpoint.position.step_id)
-    return None if position is None else position + 1
+    stay = _stay(facts, WorkflowStatus.FAILED, needs_person=True, failure=failure)
+    return Plan(stay, told, detail=None if failure.kind is not FailureKind.PERMANENT else dropped(row))
 
 
 def _moved_to(
@@ -266,12 +275,27 @@ def _moved_to(
         pool=None if step is None else step.pool,
         resumed_from=resumed_from,
         damaged=damaged,
+        awaited_step=_awaited(facts, index, step),
     )
 
 
-def _in_place(facts: Facts, told: Event) -> Plan:
-    """Go on with the current step, whatever it is."""
-    return _moved_to(facts, facts.row.step_index, seq=facts.row.checkpoint_seq, told=(told,))
+def _awaited(facts: Facts, index: int, step: StepDefinition | None) -> str | None:
+    """The step that had failed; the one that runs next where none had, or where that one is not run again."""
+    row, definition = facts.row, facts.definition
+    if step is None or definition is None:
+        return None
+    stopped_at = -1 if row.status in FINAL else definition.positions.get(row.current_step or "", -1)
+    return row.current_step if stopped_at >= index else step.id
+
+
+def _in_place(facts: Facts, told: Event) -> Decision:
+    """Go on with the current step, wherever the definition has it by now."""
+    if facts.definition is None:
+        return _unknown_definition(facts.row)
+    index = place_after(facts.definition, facts.line)
+    if isinstance(index, str):
+        return Refusal(Problem.DEFINITION_CHANGED, index)
+    return replace(_moved_to(facts, index, seq=facts.row.checkpoint_seq, told=(told,)), awaited_step=None)
 
 
 def _stay(
@@ -298,7 +322,7 @@ def _stay(
 
 
 def _to_status(facts: Facts, status: WorkflowStatus, told: Event) -> Decision:
-    return _illegal(facts.row, status) or Plan(_stay(facts, status), (told,))
+    return _illegal(facts.row, status) or Plan(_stay(facts, status), (told,), detail=dropped(facts.row))
 
 
 def _illegal(row: WorkflowRow, status: WorkflowStatus) -> Refusal | None:
@@ -311,11 +335,3 @@ def _illegal(row: WorkflowRow, status: WorkflowStatus) -> Refusal | None:
 
 def _unknown_definition(row: WorkflowRow) -> Refusal:
     return Refusal(Problem.UNKNOWN_DEFINITION, f"No executor ever registered {row.definition!r} version {row.version}")
-
-
-def _changed_definition(row: WorkflowRow, point: RestorePoint) -> Refusal:
-    step = "" if point.checkpoint is None else point.checkpoint.position.step_id
-    return Refusal(
-        Problem.DEFINITION_CHANGED,
-        f"{row.definition!r} version {row.version} has no step {step!r} any more, so where to go on is not known",
-    )

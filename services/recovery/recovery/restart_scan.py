@@ -1,119 +1,193 @@
-"""The restart scan: finds workflows that nothing will move any more, and gives each a new command."""
+"""The restart scan: finds workflows that nothing will move any more, and sends each to an executor again."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
-from ratchet.domain.failure import Failure
-from ratchet.domain.recovery import AUTOMATIC_LIMIT
+from ratchet.domain.breaker import Breaker, BreakerState, Evidence, advance, allowance
+from ratchet.domain.definition import DEFAULT_POOL
+from ratchet.domain.errors import RatchetError
+from ratchet.domain.failure import Failure, sanitise
+from ratchet.domain.interruption import Interruption, QueueDepth
+from ratchet.domain.recovery import AUTOMATIC_LIMIT, RecoveryKind
 from ratchet.domain.workflow import FailureKind, WorkflowStatus
 from ratchet.messages import events
 from ratchet.observability.metrics import RecoveryMetrics
 from ratchet.ports import RecoveryStore, RecoveryTransaction, WorkflowRow
+from ratchet.recovery_ports import ScanCounts, ScanLedger
 
 from recovery import plan
 from recovery.carry_out import carry_out, gather_facts
-from recovery.look_after import LookAfter, automatic, poison, reissue
-from recovery.plan import Decision
+from recovery.look_after import UNTOLD, LookAfter, automatic, poison, reissue, stand_by
+from recovery.plan import Decision, Facts
 
 log = structlog.get_logger()
 
 FOUND = "Found interrupted by the restart scan"
 UNATTENDED_AFTER = timedelta(seconds=10)
 
+UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RatchetError)
+"""What reading a damaged row raises; outages are none of these."""
+
 
 @dataclass(frozen=True, slots=True)
-class ScanResult:
-    """What one scan did."""
+class Rules:
+    """How a scan looks. `concurrency` bounds how many workflows are rescued at once."""
 
-    resumed: int = 0
-    failed: int = 0
-    attended: int = 0
+    when: Interruption
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """What a scan learns from outside: how full the pools' queues are, and figures for the dashboards afterwards."""
+
+    depths: Callable[[], Awaitable[Mapping[str, QueueDepth]]]
+    observe: Callable[[], Awaitable[None]]
 
 
 class RestartScan:
-    """The use case. `concurrency` bounds how many workflows are rescued at once."""
+    """The use case."""
 
     def __init__(
         self,
         *,
         store: RecoveryStore,
+        ledger: ScanLedger,
         look_after: LookAfter,
         metrics: RecoveryMetrics,
-        stale_after: timedelta,
-        concurrency: int,
-        observe: "Callable[[], Awaitable[None]]",
+        rules: Rules,
+        senses: Senses,
     ) -> None:
         self._store = store
+        self._ledger = ledger
         self._look_after = look_after
         self._metrics = metrics
-        self._stale_after = stale_after
-        self._concurrency = concurrency
-        self._observe = observe
+        self._rules = rules
+        self._senses = senses
 
-    async def __call__(self, reason: str) -> ScanResult | None:
+    async def __call__(self, reason: str) -> ScanCounts | None:
         """Scan until nothing is left; None when another scan is at it. Safe to repeat and to run twice at once."""
         async with self._store.scanning() as is_ours:
             if not is_ours:
                 self._metrics.scans.labels("skipped").inc()
                 return None
-            result = await self._scan()
-        await self._observe()
-        self._metrics.scans.labels("done").inc()
+            may_rescue = await self._consult_breaker()
+            # Read before the rows are: a message that arrives in between then only makes the scan more careful.
+            when = replace(self._rules.when, depths=await self._senses.depths())
+            counts = await self._scan(when, may_rescue)
+            await self._ledger.scanned(counts)
+        await self._senses.observe()
+        self._metrics.scans.labels("paused" if may_rescue == 0 else "done").inc()
         self._metrics.last_scan.set_to_current_time()
-        if result != ScanResult():
-            log.info("scan.done", reason=reason, resumed=result.resumed, failed=result.failed, attended=result.attended)
-        return result
+        if counts != ScanCounts():
+            log.info(
+                "scan.done",
+                reason=reason,
+                resumed=counts.resumed,
+                failed=counts.failed,
+                attended=counts.attended,
+                held_back=counts.held_back,
+            )
+        return counts
 
-    async def _scan(self) -> ScanResult:
-        resumed = failed = attended = 0
+    async def _consult_breaker(self) -> int | None:
+        before, evidence, now = await self._ledger.breaker()
+        after = advance(before, evidence, now)
+        if after != before:
+            reason = _why(after, evidence)
+            await self._ledger.keep(after, reason=reason)
+            tell = log.error if after.state is BreakerState.OPEN else log.warning
+            tell("scan.breaker", state=after.state.value, reason=reason, probe_at=str(after.probe_at))
+        for state in BreakerState:
+            self._metrics.breaker.labels(state.value).set(state is after.state)
+        return allowance(before, after)
+
+    async def _scan(self, when: Interruption, may_rescue: int | None) -> ScanCounts:
+        counts, left = ScanCounts(), may_rescue
         while True:
-            rescued = await self._rescue_some()
-            resumed += sum(rescued)
-            failed += len(rescued) - sum(rescued)
-            looked_after = await self._attend_some()
-            attended += looked_after
-            if not rescued and not looked_after:
-                return ScanResult(resumed, failed, attended)
+            limit = self._rules.concurrency if left is None else min(left, self._rules.concurrency)
+            rescued = await self._rescue_some(when, limit) if limit else []
+            attended = await self._attend_some()
+            if not rescued and not attended:
+                break
+            left = None if left is None else left - len(rescued)
+            counts = replace(
+                counts,
+                resumed=counts.resumed + sum(rescued),
+                failed=counts.failed + len(rescued) - sum(rescued),
+                attended=counts.attended + attended,
+            )
+        return counts if left is None else replace(counts, held_back=await self._held_back(when))
 
-    async def _rescue_some(self) -> list[bool]:
+    async def _held_back(self, when: Interruption) -> int:
         async with self._store.transaction() as transaction:
-            rows = await transaction.lock_interrupted(stale_after=self._stale_after, limit=self._concurrency)
-            outcomes = [await _rescue(transaction, row) for row in rows]
-        self._count(rows, outcomes)
-        return [decision.change.status is not WorkflowStatus.FAILED for decision in _plans(outcomes)]
+            return len(await transaction.lock_interrupted(when, limit=1000))
+
+    async def _rescue_some(self, when: Interruption, limit: int) -> list[bool]:
+        async with self._store.transaction() as transaction:
+            rows = await transaction.lock_interrupted(when, limit=limit)
+            resumed = [await _rescue_apart(transaction, row, when) for row in rows]
+        for row, is_resumed in zip(rows, resumed, strict=True):
+            self._report(row, is_resumed=is_resumed)
+        return resumed
 
     async def _attend_some(self) -> int:
         async with self._store.transaction() as transaction:
-            rows = await transaction.lock_unattended(older_than=UNATTENDED_AFTER, limit=self._concurrency)
+            rows = await transaction.lock_unattended(older_than=UNATTENDED_AFTER, limit=self._rules.concurrency)
             for row in rows:
-                await self._look_after.settle(transaction, row, None)
+                await self._attend_apart(transaction, row)
         return len(rows)
 
-    def _count(self, rows: Iterable[WorkflowRow], outcomes: Iterable[Decision]) -> None:
-        for row, decision in zip(rows, _plans(outcomes), strict=True):
-            outcome = "failed" if decision.change.status is WorkflowStatus.FAILED else "resumed"
-            self._metrics.rescues.labels(outcome).inc()
-            log.warning(
-                "workflow.rescued" if outcome == "resumed" else "workflow.rescue_failed",
-                workflow_id=str(row.id),
-                was=row.status.value,
-                step=row.current_step,
-                recoveries=row.recoveries + 1,
-                correlation_id=row.correlation_id,
-            )
+    async def _attend_apart(self, transaction: RecoveryTransaction, row: WorkflowRow) -> None:
+        try:
+            async with transaction.savepoint():
+                await self._look_after.settle(transaction, row, None)
+        except UNREADABLE:
+            log.exception("workflow.unreadable", workflow_id=str(row.id), correlation_id=row.correlation_id)
+            wish = automatic(UNTOLD, row, RecoveryKind.LOOK_AFTER)
+            await carry_out(transaction, row, stand_by(_blind(row)), wish)
+
+    def _report(self, row: WorkflowRow, *, is_resumed: bool) -> None:
+        self._metrics.rescues.labels("resumed" if is_resumed else "failed").inc()
+        log.warning(
+            "workflow.rescued" if is_resumed else "workflow.rescue_failed",
+            workflow_id=str(row.id),
+            was=row.status.value,
+            step=row.current_step,
+            recoveries=row.recoveries,
+            lost_executor=row.claimed_by,
+            correlation_id=row.correlation_id,
+        )
 
 
-def _plans(decisions: Iterable[Decision]) -> list[plan.Plan]:
-    return [decision for decision in decisions if isinstance(decision, plan.Plan)]
+async def _rescue_apart(transaction: RecoveryTransaction, row: WorkflowRow, when: Interruption) -> bool:
+    """Rescue one row without its neighbours suffering from what may be wrong with it; whether it goes on."""
+    try:
+        async with transaction.savepoint():
+            decision = await _rescue(transaction, row, when)
+    except UNREADABLE as error:
+        # What is stored for this one cannot be read. It must not come up again and again before all the others.
+        log.exception("workflow.unreadable", workflow_id=str(row.id), correlation_id=row.correlation_id)
+        reason = f"What is stored of this workflow cannot be read ({type(error).__name__})"
+        failure = Failure(FailureKind.INTERRUPTED, "Unreadable", sanitise(reason))
+        decision = plan.failed(_blind(row), failure, message=events.PERMANENT)
+        await carry_out(transaction, row, decision, automatic(FOUND, row))
+    return isinstance(decision, plan.Plan) and decision.change.status is not WorkflowStatus.FAILED
 
 
-async def _rescue(transaction: RecoveryTransaction, row: WorkflowRow) -> Decision:
-    if row.recoveries < AUTOMATIC_LIMIT:
-        return await reissue(transaction, row, FOUND)
+def _blind(row: WorkflowRow) -> Facts:
+    return Facts(row, None, (), None, row.command_id)
+
+
+async def _rescue(transaction: RecoveryTransaction, row: WorkflowRow, when: Interruption) -> Decision:
     facts = await gather_facts(transaction, row)
-    if row.status is WorkflowStatus.EXECUTING:
+    is_held = row.status is WorkflowStatus.EXECUTING
+    counted = is_held or when.proves_loss(_pool_of(facts))
+    if row.recoveries < AUTOMATIC_LIMIT or not counted:
+        return await reissue(transaction, facts, FOUND, counted=counted, same_command=not is_held)
+    if is_held:
         decision = poison(facts)
     else:
         reason = f"Interrupted {row.recoveries + 1} times in a row without progress"
@@ -121,3 +195,19 @@ async def _rescue(transaction: RecoveryTransaction, row: WorkflowRow) -> Decisio
         decision = plan.failed(facts, failure, message=events.PERMANENT)
     await carry_out(transaction, row, decision, automatic(FOUND, row))
     return decision
+
+
+def _pool_of(facts: Facts) -> str:
+    step = None if facts.definition is None else facts.definition.step_at(facts.row.step_index)
+    return DEFAULT_POOL if step is None else step.pool
+
+
+def _why(after: Breaker, evidence: Evidence) -> str:
+    seen = f"{evidence.relapsed} relapsed, {evidence.verified} verified, {evidence.pending} open"
+    match after.state:
+        case BreakerState.OPEN:
+            return f"Most recent recoveries failed again ({seen}); the scan pauses"
+        case BreakerState.PROBING:
+            return "The pause is over; a few are rescued to see whether it helps"
+        case BreakerState.CLOSED:
+            return f"Recoveries help again ({seen})"

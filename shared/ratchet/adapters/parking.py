@@ -18,11 +18,14 @@ from ratchet.messages.routes import PARKED, Route
 
 log = structlog.get_logger()
 
+# One that was sent again and is parked again is open again.
 _KEEP = """
 INSERT INTO parked_messages
     (id, message_id, type, exchange, routing_key, headers, correlation_id, body, reason, parked_by)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, parked_by = excluded.parked_by,
+    parked_at = clock_timestamp(), resolution = NULL, resolved_at = NULL, resolved_by = NULL, resolution_reason = NULL
+WHERE parked_messages.resolution IS NOT NULL
 """
 
 

@@ -12,13 +12,15 @@ STYLES: dict[str, str] = {
     EventType.STEP_SKIPPED: "yellow",
     EventType.RECOVERED: "green",
     EventType.RECOVERY_FAILED: "bold red",
+    EventType.RECOVERY_VERIFIED: "bold green",
+    EventType.RECOVERY_RELAPSED: "bold red",
     EventType.NEEDS_ATTENTION: "bold yellow",
     EventType.COMPLETED: "bold green",
     EventType.CANCELLED: "magenta",
 }
 
 
-NAME_WIDTH = len("RECOVERY_FAILED")
+NAME_WIDTH = len("RECOVERY_VERIFIED")
 
 
 def event_line(event: Notification) -> Text:

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from ratchet.domain.checkpoint import Position, is_intact
+from ratchet.domain.workflow import WorkflowStatus
 
 AUTOMATIC_LIMIT = 3
 """Takeovers and rescues without progress in between; the next interruption is a failure instead."""
@@ -29,6 +31,27 @@ class RecoveryKind(StrEnum):
     TAKEOVER = "takeover"
     RESCUE = "rescue"
     LOOK_AFTER = "look-after"
+
+
+_K, _S = RecoveryKind, WorkflowStatus
+
+ALLOWED: MappingProxyType[WorkflowStatus, tuple[RecoveryKind, ...]] = MappingProxyType(
+    {
+        _S.NOT_STARTED: (_K.CANCEL, _K.OVERRIDE),
+        _S.IN_PROGRESS: (_K.PAUSE, _K.CANCEL, _K.OVERRIDE),
+        _S.EXECUTING: (_K.PAUSE, _K.CANCEL, _K.OVERRIDE),
+        _S.PAUSED: (_K.RESUME, _K.RESTORE, _K.CANCEL, _K.OVERRIDE),
+        _S.FAILED: (_K.RECOVER, _K.RETRY, _K.SKIP, _K.RESTORE, _K.CANCEL, _K.OVERRIDE),
+        _S.COMPLETED: (_K.RESTORE,),
+        _S.CANCELLED: (_K.RESTORE,),
+    }
+)
+"""What a person may ask for in each status."""
+
+
+def allowed_now(status: WorkflowStatus) -> str:
+    """The end of a refusal: what would be possible instead."""
+    return f"allowed now: {', '.join(ALLOWED[status])}"
 
 
 class RecoveryOutcome(StrEnum):
@@ -83,11 +106,6 @@ class RestorePoint:
 
     checkpoint: StoredCheckpoint | None
     damaged: tuple[int, ...]
-
-    @property
-    def next_index(self) -> int:
-        """The position of the step that runs next."""
-        return 0 if self.checkpoint is None else self.checkpoint.position.step_index + 1
 
 
 def newest_intact(line: Sequence[StoredCheckpoint]) -> RestorePoint | None:

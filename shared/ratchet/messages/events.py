@@ -20,6 +20,8 @@ class EventType(StrEnum):
     STEP_SKIPPED = "WORKFLOW_STEP_SKIPPED"
     RECOVERED = "WORKFLOW_RECOVERED"
     RECOVERY_FAILED = "WORKFLOW_RECOVERY_FAILED"
+    RECOVERY_VERIFIED = "WORKFLOW_RECOVERY_VERIFIED"
+    RECOVERY_RELAPSED = "WORKFLOW_RECOVERY_RELAPSED"
     NEEDS_ATTENTION = "WORKFLOW_NEEDS_ATTENTION"
     COMPLETED = "WORKFLOW_COMPLETED"
     CANCELLED = "WORKFLOW_CANCELLED"
@@ -86,6 +88,16 @@ def recovery_failed(*, resumed_from: datetime | None, reason: str) -> Event:
     """A recovery was tried and did not succeed."""
     data = {"resumedFrom": None if resumed_from is None else iso(resumed_from), "reason": reason}
     return Event(EventType.RECOVERY_FAILED, data)
+
+
+def recovery_verified(recovery_id: str, *, step: str) -> Event:
+    """The step that had failed has passed: the recovery helped."""
+    return Event(EventType.RECOVERY_VERIFIED, {"recoveryId": recovery_id, "stepName": step})
+
+
+def recovery_relapsed(recovery_id: str, *, step: str, reason: str) -> Event:
+    """The workflow failed or was interrupted again before that step had passed."""
+    return Event(EventType.RECOVERY_RELAPSED, {"recoveryId": recovery_id, "stepName": step, "reason": reason})
 
 
 def needs_attention(reason: str) -> Event:

@@ -76,6 +76,20 @@ class RecoveryMetrics:
             "ratchet_workflows_needing_attention", "Failed workflows that need a person", registry=registry
         )
         self.parked = Counter("ratchet_recovery_parked_messages_total", "Messages set aside", registry=registry)
+        self.verdicts = Counter(
+            "ratchet_recovery_verdicts_total", "Recoveries by what became of them", ["verdict"], registry=registry
+        )
+        self.watched = Gauge("ratchet_recoveries_watched", "Recoveries without a verdict", registry=registry)
+        self.breaker = Gauge(
+            "ratchet_scan_breaker", "1 for the state that the scan's breaker is in", ["state"], registry=registry
+        )
+        self.bulk_items = Counter(
+            "ratchet_bulk_recovery_items_total", "Items of bulk recoveries", ["outcome"], registry=registry
+        )
+        self.bulk_running = Gauge("ratchet_bulk_recoveries_running", "Bulk recoveries under way", registry=registry)
+        self.sealed = Counter("ratchet_audit_entries_sealed_total", "Audit entries put in the chain", registry=registry)
+        self.unsealed = Gauge("ratchet_audit_entries_unsealed", "Audit entries not in the chain yet", registry=registry)
+        self.archived = Counter("ratchet_workflows_archived_total", "Finished workflows archived", registry=registry)
 
 
 class NotifierMetrics:

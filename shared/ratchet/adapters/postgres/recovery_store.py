@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -15,6 +15,7 @@ from ratchet.adapters.postgres.commits import ATTEMPTS_OF
 from ratchet.adapters.postgres.engine import Connection
 from ratchet.domain.checkpoint import Position
 from ratchet.domain.definition import WorkflowDefinition
+from ratchet.domain.interruption import Interruption
 from ratchet.domain.recovery import StoredCheckpoint
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.envelope import Outgoing
@@ -30,33 +31,48 @@ SELECT id, definition, version, owner_id, status::text AS status, correlation_id
     current_step, waiting_for, (SELECT array_agg(step) FROM jsonb_object_keys(pending_inputs) AS step) AS inputs_for,
     command_id, claimed_by, retry_count, recoveries_since_progress AS recoveries, checkpoint_seq, last_seq,
     last_checkpoint_at, failure_kind, failure_reason, requires_manual_intervention
-FROM workflow_instances
+FROM workflow_instances w
 """
 
-_LOCK = f"{_ROW} WHERE id = $1 FOR UPDATE"
+_POOL = """coalesce((SELECT d.steps -> w.current_step_index ->> 'pool' FROM workflow_definitions d
+    WHERE d.name = w.definition AND d.version = w.version), 'default')"""
+
+_LOCK = f"{_ROW} WHERE id = $1 FOR UPDATE OF w"
+_LOCK_MANY = f"{_ROW} WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE OF w"
 
 # Three ways to be forgotten: the holder's lease ran out; nothing happened for long; a retry is overdue. A workflow that
-# waits for a command is never forgotten, unless its inputs are there. Selecting and locking are one step, so two
-# scans never get the same row.
+# waits for a command is never forgotten, unless its inputs are there. One whose message may still lie in its pool's
+# queue is left alone. Selecting and locking are one step, so two scans never get the same row.
 _LOCK_INTERRUPTED = f"""
 {_ROW}
 WHERE (status = 'Executing' AND lease_until < clock_timestamp())
    OR (status IN ('NotStarted', 'InProgress') AND (waiting_for IS NULL OR pending_inputs ? waiting_for)
-       AND greatest(next_attempt_at, updated_at) < clock_timestamp() - $1::interval)
-ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
+       AND CASE WHEN next_attempt_at IS NULL THEN updated_at < clock_timestamp() - $1::interval
+           ELSE next_attempt_at < clock_timestamp() - $2::interval END
+       AND CASE WHEN {_POOL} = ANY ($5::text[]) THEN false WHEN {_POOL} = ANY ($4::text[])
+           THEN greatest(next_attempt_at, updated_at) < clock_timestamp() - $3::interval ELSE true END)
+ORDER BY updated_at LIMIT $6 FOR UPDATE OF w SKIP LOCKED
 """
 
 _LOCK_UNATTENDED = f"""
 {_ROW}
 WHERE status = 'Failed' AND NOT requires_manual_intervention AND failed_at < clock_timestamp() - $1::interval
-ORDER BY failed_at LIMIT $2 FOR UPDATE SKIP LOCKED
+ORDER BY failed_at LIMIT $2 FOR UPDATE OF w SKIP LOCKED
+"""
+
+_LOST = """
+SELECT lost_executor FROM recovery_attempts
+WHERE workflow_id = $1 AND since_seq = $2 AND lost_executor IS NOT NULL
+    AND attempted_at > (SELECT coalesce(max(attempted_at), '-infinity') FROM recovery_attempts
+        WHERE workflow_id = $1 AND kind IN ('recover', 'retry', 'restore', 'override') AND outcome = 'resumed')
+ORDER BY attempted_at
 """
 
 _INPUT = "SELECT input::text FROM workflow_instances WHERE id = $1"
 
 _CHECKPOINTS = """
-SELECT seq, parent_seq, step_index, step_id, state::text AS state, checksum, committed_at
-FROM checkpoints WHERE workflow_id = $1 ORDER BY seq
+SELECT workflow_id, seq, parent_seq, step_index, step_id, state::text AS state, checksum, committed_at
+FROM checkpoints WHERE workflow_id = ANY ($1::uuid[]) ORDER BY workflow_id, seq
 """
 
 # Attempts of a step are numbered through, also after it was started afresh.
@@ -91,6 +107,9 @@ VALUES ($1, $2, $3, $4, $5, 0, true, $6, $7)
 """
 
 
+Kind = TypeVar("Kind", bound="PostgresTransaction")
+
+
 class PostgresRecovery:
     """Fulfils `ports.RecoveryStore`."""
 
@@ -98,12 +117,16 @@ class PostgresRecovery:
         self._pool = pool
         self._publisher = publisher
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["PostgresTransaction"]:
+    def transaction(self) -> AbstractAsyncContextManager["PostgresTransaction"]:
         """Commit at the end of the block, then publish what was posted; what cannot be published is the relay's."""
+        return self.begin(PostgresTransaction)
+
+    @asynccontextmanager
+    async def begin(self, kind: type[Kind]) -> AsyncIterator[Kind]:
+        """A transaction that can do more than the plain one."""
         async with self._pool.acquire() as connection:
             async with connection.transaction():
-                transaction = PostgresTransaction(connection)
+                transaction = kind(connection)
                 yield transaction
             await self._send(connection, transaction.posted)
 
@@ -135,7 +158,19 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._definitions: dict[tuple[str, int], WorkflowDefinition | None] = {}
         self.posted: dict[int, Outgoing] = {}
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what the block did if it raises, and what it posted."""
+        before = dict(self.posted)
+        try:
+            async with self._connection.transaction():
+                yield
+        except BaseException:
+            self.posted = before
+            raise
 
     async def is_recorded(self, recovery_id: str) -> bool:
         """Whether this recovery was handled already."""
@@ -146,9 +181,18 @@ class PostgresTransaction:
         row = await self._connection.fetchrow(_LOCK, workflow_id)
         return None if row is None else _workflow(row)
 
-    async def lock_interrupted(self, *, stale_after: timedelta, limit: int) -> list[WorkflowRow]:
+    async def lock_interrupted(self, when: Interruption, *, limit: int) -> list[WorkflowRow]:
         """Workflows that nothing will move any more."""
-        return [_workflow(row) for row in await self._connection.fetch(_LOCK_INTERRUPTED, stale_after, limit)]
+        rows = await self._connection.fetch(
+            _LOCK_INTERRUPTED,
+            when.stale_after,
+            when.retry_grace,
+            when.ceiling,
+            when.slow_pools,
+            when.standing_pools,
+            limit,
+        )
+        return [_workflow(row) for row in rows]
 
     async def lock_unattended(self, *, older_than: timedelta, limit: int) -> list[WorkflowRow]:
         """Failed workflows whose dead letter was lost."""
@@ -156,7 +200,10 @@ class PostgresTransaction:
 
     async def definition_of(self, row: WorkflowRow) -> WorkflowDefinition | None:
         """The workflow's definition, as an executor registered it."""
-        return await definitions.find(self._connection, row.definition, row.version)
+        key = (row.definition, row.version)
+        if key not in self._definitions:
+            self._definitions[key] = await definitions.find(self._connection, *key)
+        return self._definitions[key]
 
     async def input_of(self, workflow_id: UUID) -> Any:
         """The state before the first step."""
@@ -164,8 +211,12 @@ class PostgresTransaction:
 
     async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:
         """Every checkpoint, of every line, oldest first."""
-        rows = await self._connection.fetch(_CHECKPOINTS, workflow_id)
-        return [_checkpoint(workflow_id, row) for row in rows]
+        return [_checkpoint(row) for row in await self._connection.fetch(_CHECKPOINTS, [workflow_id])]
+
+    async def lost_executors(self, row: WorkflowRow) -> tuple[str, ...]:
+        """Executors that died holding this workflow since its last progress."""
+        rows = await self._connection.fetch(_LOST, row.id, row.last_seq)
+        return tuple(item["lost_executor"] for item in rows)
 
     async def apply(self, row: WorkflowRow, change: Change) -> None:
         """Write a change, and the checkpoint of a skipped step."""
@@ -221,10 +272,23 @@ def _workflow(row: asyncpg.Record) -> WorkflowRow:
     return WorkflowRow(**values)
 
 
-def _checkpoint(workflow_id: UUID, row: asyncpg.Record) -> StoredCheckpoint:
+async def lock_all(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, WorkflowRow]:
+    """Read and lock many workflows, in the order in which everybody locks them."""
+    return {row["id"]: _workflow(row) for row in await connection.fetch(_LOCK_MANY, list(ids))}
+
+
+async def checkpoints_of_all(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[StoredCheckpoint]]:
+    """Every checkpoint of many workflows."""
+    found: dict[UUID, list[StoredCheckpoint]] = {workflow_id: [] for workflow_id in ids}
+    for row in await connection.fetch(_CHECKPOINTS, list(ids)):
+        found[row["workflow_id"]].append(_checkpoint(row))
+    return found
+
+
+def _checkpoint(row: asyncpg.Record) -> StoredCheckpoint:
     state = decode_state(row["state"])
     return StoredCheckpoint(
-        position=Position(workflow_id, row["seq"], row["step_index"], row["step_id"]),
+        position=Position(row["workflow_id"], row["seq"], row["step_index"], row["step_id"]),
         parent_seq=row["parent_seq"],
         state=state,
         content=canonical(state),

@@ -173,6 +173,10 @@ recovery_attempts = Table(
     Column("damaged_checkpoints", ARRAY(Integer), nullable=False),
     Column("correlation_id", Text, nullable=False),
     Column("attempted_at", INSTANT, nullable=False),
+    Column("status_before", STATUS),
+    Column("since_seq", Integer),
+    Column("awaited_step", Text),
+    Column("lost_executor", Text),
 )
 
 audit_log = Table(
@@ -242,4 +246,8 @@ parked_messages = Table(
     Column("reason", String(500), nullable=False),
     Column("parked_by", Text, nullable=False),
     Column("parked_at", INSTANT, nullable=False),
+    Column("resolution", Text),
+    Column("resolved_at", INSTANT),
+    Column("resolved_by", Text),
+    Column("resolution_reason", String(500)),
 )

@@ -16,7 +16,10 @@ from ratchet.ports import Claim, ClaimAnswer, ClaimRequest, RecoveryRecord
 
 REASON = "Its executor stopped"
 
-_STEPS = "SELECT id, current_step FROM workflow_instances WHERE id = ANY($1::uuid[])"
+# Locked in id order, as everywhere. The row still names the executor that died.
+_BEFORE = """
+SELECT id, current_step, claimed_by FROM workflow_instances WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
+"""
 
 
 async def take_over(
@@ -24,26 +27,27 @@ async def take_over(
 ) -> list[ClaimAnswer]:
     """Claim, and for each workflow granted write the recovery, the audit row and the event; all or nothing."""
     async with pool.acquire() as connection, connection.transaction():
+        ids = [request.workflow_id for request in requests]
+        before = {row["id"]: row for row in await connection.fetch(_BEFORE, ids)}
         answers = await claims.claim(connection, requests, executor=executor, lease=lease)
         granted = [answer.claim for answer in answers if answer.claim is not None]
-        rows = await connection.fetch(_STEPS, [claim.workflow_id for claim in granted])
-        steps = {row["id"]: row["current_step"] for row in rows}
         await recovery_records.record(
-            connection, [_recovery(claim, steps[claim.workflow_id], executor) for claim in granted]
+            connection, [_recovery(claim, before[claim.workflow_id], executor) for claim in granted]
         )
-        told = {claim.token: _event(claim, steps[claim.workflow_id]) for claim in granted}
-        ids = dict(zip(told, await outbox.add(connection, list(told.values())), strict=True))
-    return [_with_event(answer, told, ids) for answer in answers]
+        told = {claim.token: _event(claim, before[claim.workflow_id]["current_step"]) for claim in granted}
+        rows = dict(zip(told, await outbox.add(connection, list(told.values())), strict=True))
+    return [_with_event(answer, told, rows) for answer in answers]
 
 
-def _with_event(answer: ClaimAnswer, told: dict[UUID, Outgoing], ids: dict[UUID, int]) -> ClaimAnswer:
+def _with_event(answer: ClaimAnswer, told: dict[UUID, Outgoing], rows: dict[UUID, int]) -> ClaimAnswer:
     if answer.claim is None:
         return answer
     message = told[answer.claim.token]
-    return replace(answer, announced=(message,), posted={message.message_id: ids[answer.claim.token]})
+    return replace(answer, announced=(message,), posted={message.message_id: rows[answer.claim.token]})
 
 
-def _recovery(claim: Claim, step: str | None, executor: str) -> RecoveryRecord:
+def _recovery(claim: Claim, before: asyncpg.Record, executor: str) -> RecoveryRecord:
+    step, lost = before["current_step"], before["claimed_by"]
     return RecoveryRecord(
         id=str(uuid4()),
         workflow_id=claim.workflow_id,
@@ -56,7 +60,12 @@ def _recovery(claim: Claim, step: str | None, executor: str) -> RecoveryRecord:
         resumed_from=_resumed_from(claim),
         resumed_step=step,
         checkpoint_seq=claim.checkpoint_seq,
+        before={"claimedBy": lost},
         after={"claimedBy": executor},
+        status_before=WorkflowStatus.EXECUTING,
+        since_seq=claim.last_seq,
+        awaited_step=step,
+        lost_executor=lost,
     )
 
 

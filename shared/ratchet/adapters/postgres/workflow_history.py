@@ -48,9 +48,11 @@ ORDER BY time DESC, id DESC LIMIT {MAX_HISTORY + 1}
 """
 
 _RECOVERIES = f"""
-SELECT id AS recovery_id, kind, actor, reason, outcome, problem, detail, resumed_from, resumed_step, checkpoint_seq,
-       damaged_checkpoints, attempted_at
-FROM recovery_attempts WHERE workflow_id = $1 ORDER BY attempted_at DESC, id DESC LIMIT {MAX_HISTORY + 1}
+SELECT r.id AS recovery_id, r.kind, r.actor, r.reason, r.outcome, r.problem, r.detail, r.resumed_from, r.resumed_step,
+       r.checkpoint_seq, r.damaged_checkpoints, r.attempted_at,
+       CASE WHEN r.awaited_step IS NOT NULL THEN coalesce(v.verdict, 'pending') END AS verification, v.settled_at
+FROM recovery_attempts r LEFT JOIN recovery_verdicts v ON v.recovery_id = r.id
+WHERE r.workflow_id = $1 ORDER BY attempted_at DESC, id DESC LIMIT {MAX_HISTORY + 1}
 """
 
 _PAGE = """

@@ -1,0 +1,80 @@
+"""What is needed to foresee a restore, read in one moment and without locking anything."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from ratchet.adapters.postgres import definitions
+from ratchet.adapters.postgres.engine import snapshot
+from ratchet.adapters.postgres.recovery_store import checkpoints_of_all
+from ratchet.domain.definition import WorkflowDefinition
+from ratchet.domain.recovery import StoredCheckpoint
+from ratchet.domain.workflow import WorkflowStatus
+from ratchet.state import decode_state
+
+_ROW = """
+SELECT definition, version, status::text AS status, checkpoint_seq, input::text AS input
+FROM workflow_instances WHERE id = $1
+"""
+
+_EXECUTIONS = """
+SELECT step_id, count(*) AS executions, max(committed_at) AS last_committed_at FROM (
+    SELECT step_id, NULL::timestamptz AS committed_at FROM step_attempts WHERE workflow_id = $1
+    UNION ALL SELECT step_id, committed_at FROM checkpoints WHERE workflow_id = $1 AND NOT skipped
+) AS executed
+GROUP BY step_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Executions:
+    """How often a step was run, whatever came of it, and when it was last committed."""
+
+    count: int = 0
+    last_committed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreFacts:
+    """A workflow as a restore would find it."""
+
+    definition_name: str
+    version: int
+    definition: WorkflowDefinition | None
+    status: WorkflowStatus
+    checkpoint_seq: int | None
+    input: Any
+    checkpoints: list[StoredCheckpoint]
+    executions: dict[str, Executions]
+
+
+class PostgresRestoreFacts:
+    """Reads facts for previews."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def of(self, workflow_id: UUID) -> RestoreFacts | None:
+        """None when no executor has taken up such a workflow."""
+        async with snapshot(self._pool) as connection:
+            row = await connection.fetchrow(_ROW, workflow_id)
+            if row is None:
+                return None
+            checkpoints = await checkpoints_of_all(connection, [workflow_id])
+            executed = await connection.fetch(_EXECUTIONS, workflow_id)
+            definition = await definitions.find(connection, row["definition"], row["version"])
+        return RestoreFacts(
+            definition_name=row["definition"],
+            version=row["version"],
+            definition=definition,
+            status=WorkflowStatus(row["status"]),
+            checkpoint_seq=row["checkpoint_seq"],
+            input=decode_state(row["input"]),
+            checkpoints=checkpoints[workflow_id],
+            executions={
+                item["step_id"]: Executions(item["executions"], item["last_committed_at"]) for item in executed
+            },
+        )
