@@ -33,3 +33,4 @@ class FailedFilter(WireModel):
         None, description="Failed longer ago than this: `500ms`, `15s`, `5m`, `1h`, or a number of seconds."
     )
     text: Name | None = Field(None, description="Part of the failure reason, taken literally, in any case.")
+    group: Name | None = Field(None, description="Fingerprint of a failure group.")

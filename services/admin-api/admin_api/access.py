@@ -7,6 +7,7 @@ from uuid import UUID
 from ratchet.domain.recovery import RecoveryKind
 
 from admin_api.authenticate import Caller
+from admin_api.limit_rate import REFUSALS, Limiter
 from admin_api.problems import Problem, ProblemType
 
 if TYPE_CHECKING:
@@ -25,14 +26,16 @@ class Action(StrEnum):
     LIST_FAILED = "list-failed"
     READ_CHECKPOINTS = "read-checkpoints"
     START = "start"
+    OVERVIEW = "overview"
 
 
 class Gate:
     """Lets through or raises Problem: 404 for an unknown workflow, 403 for what is not allowed."""
 
-    def __init__(self, views: "WorkflowViews", refusals: "RefusalLog") -> None:
+    def __init__(self, views: "WorkflowViews", refusals: "RefusalLog", limiter: Limiter) -> None:
         self._views = views
         self._refusals = refusals
+        self._limiter = limiter
 
     async def to_read(self, caller: Caller, workflow_id: UUID) -> "WorkflowIdentity":
         """Owner, support and admins may look."""
@@ -64,7 +67,8 @@ class Gate:
             await self.refuse(caller, action)
 
     async def refuse(self, caller: Caller, action: StrEnum, *, workflow_id: UUID | None = None) -> NoReturn:
-        """Record the attempt, then 403."""
+        """Record the attempt, then 403; 429 for who is refused again and again, since each record is kept for ever."""
+        await self._limiter.admit("refusals", caller.sub, REFUSALS)
         needed = _NEEDED.get(action, "the owner of the workflow, or support or admin")
         detail = f"This needs {needed}."
         await self._refusals.refused(
@@ -102,5 +106,6 @@ _NEEDED: dict[StrEnum, str] = {
     Action.LIST: "the role support or admin to see other people's workflows",
     Action.LIST_FAILED: "the role support or admin",
     Action.READ_CHECKPOINTS: "the role support or admin",
+    Action.OVERVIEW: "the role support or admin",
     Action.START: "the role support or admin to start workflows for other people",
 }

@@ -7,11 +7,13 @@ from fastapi import Depends, Request
 from ratchet.observability.metrics import AdminMetrics
 
 from admin_api.access import Gate
+from admin_api.look_over import Lookout
 from admin_api.once import OnceOnly
 from admin_api.request_recovery import RecoveryDesk
 from admin_api.start_workflow import WorkflowStarter
 
 if TYPE_CHECKING:
+    from ratchet.adapters.postgres.failure_groups import FailureGroups
     from ratchet.adapters.postgres.recoveries import RecoveryLedger
     from ratchet.adapters.postgres.workflow_history import WorkflowHistories
     from ratchet.adapters.postgres.workflow_lists import WorkflowLists
@@ -31,6 +33,8 @@ class Collaborators:
     histories: "WorkflowHistories"
     lists: "WorkflowLists"
     ledger: "RecoveryLedger"
+    groups: "FailureGroups"
+    lookout: Lookout
 
 
 def collaborators_of(request: Request) -> Collaborators:

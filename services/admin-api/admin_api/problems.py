@@ -34,6 +34,7 @@ class ProblemType(Enum):
     WORKFLOW_EXISTS = ("workflow-exists", 409, "The workflow id is taken")
     REQUEST_IN_PROGRESS = ("request-in-progress", 409, "The same request is being worked on")
     TOO_LARGE = ("too-large", 413, "The body is too large")
+    TOO_MANY_REQUESTS = ("too-many-requests", 429, "Too many requests")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body must be JSON")
     INVALID_REQUEST = ("invalid-request", 422, "The request is not valid")
     UNKNOWN_DEFINITION = ("unknown-definition", 422, "No such workflow definition")

@@ -87,3 +87,10 @@ class FailedQuery(FailedFilter):
     cursor: Cursor | None = None
     limit: Limit = 50
     sort: FailedSort = FailedSort.OLDEST
+
+
+class GroupsQuery(FailedFilter):
+    """Which failures are grouped, and which page of the groups."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 50

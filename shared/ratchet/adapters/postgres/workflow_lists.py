@@ -116,6 +116,8 @@ def failed_conditions(wanted: FailedFilter) -> list[ColumnElement[bool]]:
         conditions.append(_W.failure_kind == wanted.kind.value)
     if wanted.older_than is not None:
         conditions.append(_W.failed_at < func.now() - literal(wanted.older_than, Interval))
+    if wanted.group is not None:
+        conditions.append(_W.failure_fingerprint == wanted.group)
     if wanted.text is not None:
         # Not LIKE: a percent sign in the text is a percent sign.
         conditions.append(func.strpos(func.lower(_W.failure_reason), func.lower(wanted.text)) > 0)
