@@ -39,6 +39,9 @@ from admin_api.access import Gate
 from admin_api.authenticate import Authenticate
 from admin_api.bodies import BodyLimit
 from admin_api.collaborators import Collaborators
+from admin_api.dashboard.own_api import client_of
+from admin_api.dashboard.routes import dashboard_routes
+from admin_api.dashboard.visit import Desk
 from admin_api.limit_rate import Limiter, Rate, RateLimit
 from admin_api.look_over import Lookout
 from admin_api.observe import Observe
@@ -105,7 +108,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router)
-    app.router.routes.extend(health_routes(registry, _checks(app)))
+    app.router.routes.extend([*health_routes(registry, _checks(app)), *dashboard_routes()])
+    app.state.desk = Desk(client_of(app), verifier)
     app.openapi = document_of(app)  # type: ignore[method-assign]  # the documented way to change it
     return app
 
