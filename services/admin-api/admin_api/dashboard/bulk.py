@@ -64,7 +64,8 @@ async def live_run(visit: Visit) -> Response:
 async def cancel(visit: Visit) -> Response:
     """Begin no further item."""
     run_id = visit.id_of("run_id")
-    await visit.api.post(f"{RUNS}/{run_id}/cancel", {}, key=visit.form.get("key", "") or new_key())
+    body = {"reason": visit.form.get("reason", "")}
+    await visit.api.post(f"{RUNS}/{run_id}/cancel", body, key=visit.form.get("key", "") or new_key())
     return RedirectResponse(f"/bulk/{run_id}", 303)
 
 

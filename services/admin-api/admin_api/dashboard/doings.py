@@ -93,7 +93,8 @@ def _override(_workflow: Json) -> str:
 
 def _cancel(workflow: Json) -> str:
     running = " The step that runs right now may finish outside, but its result is dropped."
-    return "No further step runs." + (running if workflow["status"] == "Executing" else "")
+    kept = "No further step runs. The history is kept, and a restore can bring it back."
+    return kept + (running if workflow["status"] == "Executing" else "")
 
 
 def _pause(_workflow: Json) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
-REQUESTED, RESUMED, VERIFIED, RELAPSED = "requested", "resumed", "verified", "relapsed"
+REQUESTED, RESUMED, VERIFIED, RELAPSED, SUPERSEDED = "requested", "resumed", "verified", "relapsed", "superseded"
 
 OPEN = frozenset({REQUESTED, RESUMED})
 
@@ -37,8 +37,11 @@ def stage_of(recovery: Json, workflow: Json, history: Json) -> Stage:
     outcome = str(recovery["outcome"])
     if outcome != RESUMED:
         return Stage(outcome, _TEXTS.get(outcome, outcome))
-    told = recovery.get("verification")
-    if told in {VERIFIED, RELAPSED}:
+    told = next(
+        (entry.get("verification") for entry in history["recoveries"] if entry["recoveryId"] == recovery["recoveryId"]),
+        None,
+    )
+    if told in {VERIFIED, RELAPSED, SUPERSEDED}:
         return _resumed_to(str(told), recovery)
     return _resumed_to(_seen(recovery, workflow, history), recovery)
 
@@ -81,6 +84,8 @@ def _resumed_to(stage: str, recovery: Json) -> Stage:
             return Stage(stage, "Verified: the step that had failed has passed.")
         case "relapsed":
             return Stage(stage, "Failed again since. See the newest attempt for the reason.")
+        case "superseded":
+            return Stage(stage, "Something newer was done to the workflow before it could show.")
         case _:
             where = f"It goes on with “{step}”." if step else "It goes on."
             return Stage(stage, f"{where} Whether that heals it is not known yet.")
