@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from ratchet.domain.workflow import FailureKind
 from ratchet.messages.commands import Name, WireModel
@@ -19,7 +19,13 @@ def _age(value: Any) -> Any:
         raise ValueError("longer than anything is kept") from error
 
 
-Age = Annotated[timedelta, BeforeValidator(_age), Field(ge=timedelta(0), le=MAX_AGE)]
+_AGE_SCHEMA = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h)?\s*$"}],
+    "examples": ["15m"],
+}
+Age = Annotated[
+    timedelta, BeforeValidator(_age), Field(ge=timedelta(0), le=MAX_AGE), WithJsonSchema(_AGE_SCHEMA, mode="validation")
+]
 
 
 class FailedFilter(WireModel):

@@ -54,5 +54,5 @@ def dashboard(browser: Browser, platform: Platform) -> Iterator[OpenDashboard]:
 
 
 def _is_ours(kind: str, text: str) -> bool:
-    # An answer with an error status is told as an error too, and some tests ask for one.
-    return kind == "error" and not text.startswith("Failed to load resource")
+    # Answers with an error status, and requests that end because the page is left, are told as errors too.
+    return kind == "error" and not text.startswith(("Failed to load resource", "htmx: htmx:error: Failed to fetch"))

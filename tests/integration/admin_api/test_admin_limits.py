@@ -87,3 +87,9 @@ async def test_every_answer_carries_the_security_headers(api: httpx2.AsyncClient
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
         assert "strict-transport-security" not in answer.headers
+
+
+async def test_a_wrong_method_is_told_every_right_one(api: httpx2.AsyncClient, rows: Rows) -> None:
+    answer = await api.put("/api/v1/workflows", headers=ADMIN)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert (await api.post("/healthz")).headers["allow"] == "GET, HEAD"
