@@ -56,7 +56,8 @@ def _digest(name: str) -> str:
 
 def link(path: str, query: dict[str, Any] | None = None, **changes: Any) -> str:
     """A path with a query; changes that are None take a parameter out."""
-    given = {name: value for name, value in ((query or {}) | changes).items() if value not in (None, "")}
+    # What a template does not know counts as empty, like the API's null.
+    given = {name: value for name, value in ((query or {}) | changes).items() if value is not None and f"{value}"}
     return f"{path}?{urlencode(given)}" if given else path
 
 

@@ -36,9 +36,14 @@ UP = (
     CREATE INDEX workflow_instances_alike ON workflow_instances (failure_fingerprint, failed_at, id)
         WHERE status = 'Failed'
     """,
+    """
+    CREATE INDEX workflow_instances_paused ON workflow_instances (created_at DESC, id DESC)
+        WHERE status = 'Paused'
+    """,
 )
 
 DOWN = (
+    "DROP INDEX workflow_instances_paused",
     "DROP INDEX workflow_instances_alike",
     "ALTER TABLE workflow_instances DROP COLUMN failure_fingerprint",
     "DROP FUNCTION failure_fingerprint(text, text, text, text)",
