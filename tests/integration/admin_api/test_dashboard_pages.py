@@ -134,6 +134,14 @@ async def test_the_inbox_shows_failures_oldest_first_with_counts_and_filters_in_
     assert 'name="owner" value="tom"' in filtered
 
 
+async def test_a_filter_that_cannot_be_read_is_told_and_not_ignored(browser: Browser) -> None:
+    await browser.sign_in("sue", "support")
+    answer = await browser.get("/?olderThan=soon")
+    assert answer.status_code == 422
+    assert "olderThan" in answer.text
+    assert "15s" in answer.text
+
+
 async def test_a_long_inbox_has_pages_that_keep_the_filters(browser: Browser, rows: Rows) -> None:
     for number in range(55):
         await rows.workflow(status="Failed", failed_at=EPOCH + timedelta(minutes=number))
