@@ -41,8 +41,13 @@ class Screen:
         if settings.get("RATCHET_JWT_SECRET"):
             for subject, role in (("admin", "admin"), ("sarah", "user")):
                 # Outside the frame and unwrapped, so that it can be copied in one go.
-                self._print(f"Login as [bold]{subject}[/] ({role}), valid for a week:")
-                self.raw(f"{token_for(subject, [role], settings)}\n")
+                token = token_for(subject, [role], settings)
+                self._print(
+                    f"Login as [bold]{subject}[/] ({role}), valid for a week: the token, and a link that uses it"
+                )
+                self.raw(f"{token}\n")
+                # What follows # stays in the browser: it is in no log.
+                self.raw(f"{settings['RATCHET_API_URL']}/sign-in#token={token}\n")
 
     def servers(self, settings: Mapping[str, str]) -> None:
         """Shows where the servers are, as lines that can be copied into a shell."""

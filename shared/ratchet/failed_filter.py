@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from ratchet.domain.workflow import FailureKind
 from ratchet.messages.commands import Name, WireModel
@@ -20,7 +20,13 @@ def _age(value: Any) -> Any:
         raise ValueError("longer than anything is kept") from error
 
 
-Age = Annotated[timedelta, BeforeValidator(_age), Field(ge=timedelta(0), le=MAX_AGE)]
+_AGE_SCHEMA = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h)?\s*$"}],
+    "examples": ["15m"],
+}
+Age = Annotated[
+    timedelta, BeforeValidator(_age), Field(ge=timedelta(0), le=MAX_AGE), WithJsonSchema(_AGE_SCHEMA, mode="validation")
+]
 
 
 class FailedFilter(WireModel):
@@ -34,6 +40,7 @@ class FailedFilter(WireModel):
         None, description="Failed longer ago than this: `500ms`, `15s`, `5m`, `1h`, or a number of seconds."
     )
     text: Name | None = Field(None, description="Part of the failure reason, taken literally, in any case.")
+    group: Name | None = Field(None, description="Fingerprint of a failure group.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     allowed_origins: Words = ()
     http_allow: Words = ()
     recovery_wait: Duration = timedelta(seconds=10)
+    rate_limit: Annotated[int, Field(ge=1)] = 100
 
     notification_retention: Duration = timedelta(days=30)
     sockets_per_user: Annotated[int, Field(ge=1)] = 100

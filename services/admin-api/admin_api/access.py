@@ -7,6 +7,7 @@ from uuid import UUID
 from ratchet.domain.recovery import RecoveryKind
 
 from admin_api.authenticate import Caller
+from admin_api.limit_rate import REFUSALS, Limiter
 from admin_api.problems import Problem, ProblemType
 
 if TYPE_CHECKING:
@@ -34,14 +35,16 @@ class Action(StrEnum):
     DISCARD_PARKED = "discard-parked"
     READ_SCAN = "read-scan"
     SCAN = "scan"
+    OVERVIEW = "overview"
 
 
 class Gate:
     """Lets through or raises Problem: 404 for an unknown workflow, 403 for what is not allowed."""
 
-    def __init__(self, views: "WorkflowViews", refusals: "RefusalLog") -> None:
+    def __init__(self, views: "WorkflowViews", refusals: "RefusalLog", limiter: Limiter) -> None:
         self._views = views
         self._refusals = refusals
+        self._limiter = limiter
 
     async def to_read(self, caller: Caller, workflow_id: UUID) -> "WorkflowIdentity":
         """Owner, support and admins may look."""
@@ -78,7 +81,8 @@ class Gate:
             await self.refuse(caller, action)
 
     async def refuse(self, caller: Caller, action: StrEnum, *, workflow_id: UUID | None = None) -> NoReturn:
-        """Record the attempt, then 403."""
+        """Record the attempt, then 403; 429 for who is refused again and again, since each record is kept for ever."""
+        await self._limiter.admit("refusals", caller.sub, REFUSALS)
         needed = _NEEDED.get(action, "the owner of the workflow, or support or admin")
         detail = f"This needs {needed}."
         await self._refusals.refused(
@@ -125,5 +129,6 @@ _NEEDED: dict[StrEnum, str] = {
     Action.READ_PARKED: "the role admin",
     Action.REPLAY_PARKED: "the role admin",
     Action.DISCARD_PARKED: "the role admin",
+    Action.OVERVIEW: "the role support or admin",
     Action.START: "the role support or admin to start workflows for other people",
 }

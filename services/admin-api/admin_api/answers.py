@@ -37,6 +37,7 @@ class WorkflowSummary(View):
     updated_at: datetime
     finished_at: datetime | None
     correlation_id: str
+    failure_fingerprint: str | None = Field(description="The failure group it belongs to.")
 
 
 class Step(View):
@@ -154,6 +155,45 @@ class WorkflowRecoveryResult(View):
     resumed_from: datetime | None = Field(description="Time of the checkpoint; null when it goes on from its input.")
     resumed_step: str | None = Field(description="The step that runs next.")
     damaged_checkpoints: list[int] = Field(description="Numbers of checkpoints that were passed over as damaged.")
+
+
+class FailureGroup(View):
+    """Failures that look alike."""
+
+    fingerprint: str = Field(description="Its name: `group` in filters.")
+    definition: str
+    step: str | None
+    error_class: str | None
+    message: str = Field(description="The reason with ids and numbers taken out: `<id>`, `<n>`.")
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    newest_workflow_id: UUID
+    trend: list[int] = Field(description="How many came in each of the last 24 hours, oldest hour first.")
+
+
+class QueueState(View):
+    """A queue of the broker; null for both numbers when it does not exist."""
+
+    name: str
+    messages: int | None = Field(description="Ready for delivery.")
+    consumers: int | None
+
+
+class Overview(View):
+    """How the platform stands."""
+
+    failed: int
+    executing: int
+    in_progress: int = Field(description="Accepted or between two steps.")
+    waiting_for_retry: int
+    waiting_for_command: int
+    outbox: int = Field(description="Messages that are committed and not yet confirmed by the broker.")
+    oldest_message_at: datetime | None = Field(description="Since when the oldest of them waits.")
+    parked: int = Field(description="Messages that nobody could act on.")
+    executors_at_work: int = Field(description="Executors that hold a workflow right now.")
+    broker_reachable: bool
+    queues: list[QueueState]
 
 
 class RecoveryRequested(View):

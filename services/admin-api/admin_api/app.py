@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -16,7 +18,9 @@ from ratchet.adapters.postgres.audit_reading import AuditLog
 from ratchet.adapters.postgres.audit_sealing import verify as verify_audit
 from ratchet.adapters.postgres.bulk_requests import BulkRequests
 from ratchet.adapters.postgres.engine import connect_engine, connect_pool
+from ratchet.adapters.postgres.failure_groups import FailureGroups
 from ratchet.adapters.postgres.idempotency import IdempotencyKeys
+from ratchet.adapters.postgres.overview import OverviewReader
 from ratchet.adapters.postgres.parked_messages import ParkedMessages
 from ratchet.adapters.postgres.recoveries import RecoveryBell, RecoveryLedger
 from ratchet.adapters.postgres.restore_facts import PostgresRestoreFacts
@@ -27,6 +31,9 @@ from ratchet.adapters.postgres.workflow_views import WorkflowViews
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import OUTAGES
 from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.adapters.rabbitmq.queue_depths import queue_depths
+from ratchet.adapters.redis import connection as redis_connection
+from ratchet.adapters.redis.token_bucket import SharedBuckets
 from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import AdminMetrics, new_registry
 from ratchet.settings import Settings
@@ -38,13 +45,28 @@ from admin_api.access import Gate
 from admin_api.authenticate import Authenticate
 from admin_api.bodies import BodyLimit
 from admin_api.collaborators import Collaborators
+from admin_api.dashboard.own_api import client_of
+from admin_api.dashboard.routes import dashboard_routes
+from admin_api.dashboard.visit import Desk
+from admin_api.limit_rate import Limiter, Rate, RateLimit
+from admin_api.look_over import Lookout
 from admin_api.observe import Observe
 from admin_api.once import OnceOnly
 from admin_api.openapi import document_of
 from admin_api.problems import on_http_exception, on_invalid_request
 from admin_api.prune import prune_forever
 from admin_api.request_recovery import RecoveryDesk
-from admin_api.routes import actions, admin, audit, bulk_recoveries, parked, restore_previews, scans, workflows
+from admin_api.routes import (
+    actions,
+    admin,
+    audit,
+    bulk_recoveries,
+    failures,
+    parked,
+    restore_previews,
+    scans,
+    workflows,
+)
 from admin_api.start_workflow import WorkflowStarter
 from admin_api.upkeep import Upkeep
 
@@ -53,6 +75,19 @@ POOL_SIZE = 10
 MARGIN = timedelta(seconds=10)
 
 AWAY = (*OUTAGES, *ENGINE_OUTAGES)
+
+ROUTERS = tuple(
+    routes.router
+    for routes in (workflows, actions, admin, failures, restore_previews, bulk_recoveries, audit, parked, scans)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What both the layers around the routes and the routes themselves work with."""
+
+    metrics: AdminMetrics
+    limiter: Limiter
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -65,12 +100,15 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = AdminMetrics(registry)
     http = AsyncClient(timeout=5, trust_env=False)
     verifier = TokenVerifier.from_settings(settings, http)
+    redis = redis_connection.connect(settings.redis_url.get_secret_value(), name="ratchet-admin-api")
+    limiter = Limiter(SharedBuckets(redis))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(http)
-            await _open(app, settings, metrics, stack)
+            stack.push_async_callback(redis.aclose)
+            app.state.collaborators = await _open(app, settings, Common(metrics, limiter), stack)
             yield
 
     app = FastAPI(
@@ -83,18 +121,20 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=[
             Middleware(Observe, metrics=metrics, outages=AWAY),
             Middleware(Authenticate, verifier=verifier),
+            Middleware(RateLimit, limiter=limiter, rate=Rate.of(settings.rate_limit)),
             Middleware(BodyLimit),
         ],
         exception_handlers={HTTPException: on_http_exception, RequestValidationError: on_invalid_request},
     )
-    for routes in (workflows, actions, admin, restore_previews, bulk_recoveries, audit, parked, scans):
-        app.include_router(routes.router)
-    app.router.routes.extend(health_routes(registry, _checks(app)))
+    for router in ROUTERS:
+        app.include_router(router)
+    app.router.routes.extend([*health_routes(registry, _checks(app)), *dashboard_routes()])
+    app.state.desk = Desk(client_of(app), verifier)
     app.openapi = document_of(app)  # type: ignore[method-assign]  # the documented way to change it
     return app
 
 
-async def _open(app: FastAPI, settings: Settings, metrics: AdminMetrics, stack: AsyncExitStack) -> None:
+async def _open(app: FastAPI, settings: Settings, common: Common, stack: AsyncExitStack) -> Collaborators:
     url = settings.database_url.get_secret_value()
     pool = await connect_pool(url, application="admin-api", size=POOL_SIZE)
     stack.callback(pool.terminate)
@@ -109,12 +149,12 @@ async def _open(app: FastAPI, settings: Settings, metrics: AdminMetrics, stack: 
     starts, keys = AcceptedStarts(pool), IdempotencyKeys(pool)
     _in_background(stack, bell.run(), prune_forever(starts, keys, AWAY))
     app.state.pool, app.state.publisher = pool, publisher
-    app.state.collaborators = Collaborators(
-        gate=Gate(views, RefusalLog(pool)),
+    return Collaborators(
+        gate=Gate(views, RefusalLog(pool), common.limiter),
         once=OnceOnly(keys, longest=settings.recovery_wait + MARGIN),
         starter=WorkflowStarter(starts, publisher, AWAY),
         desk=RecoveryDesk(ledger, bell, publisher, wait=settings.recovery_wait, outages=AWAY),
-        metrics=metrics,
+        metrics=common.metrics,
         views=views,
         histories=WorkflowHistories(pool),
         lists=WorkflowLists(engine),
@@ -128,6 +168,8 @@ async def _open(app: FastAPI, settings: Settings, metrics: AdminMetrics, stack: 
             scans=PostgresScanLedger(pool),
             publisher=publisher,
         ),
+        groups=FailureGroups(engine),
+        lookout=Lookout(OverviewReader(pool), partial(queue_depths, publisher.connection), AWAY),
     )
 
 

@@ -7,12 +7,14 @@ from fastapi import Depends, Request
 from ratchet.observability.metrics import AdminMetrics
 
 from admin_api.access import Gate
+from admin_api.look_over import Lookout
 from admin_api.once import OnceOnly
 from admin_api.request_recovery import RecoveryDesk
 from admin_api.start_workflow import WorkflowStarter
 from admin_api.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from ratchet.adapters.postgres.failure_groups import FailureGroups
     from ratchet.adapters.postgres.recoveries import RecoveryLedger
     from ratchet.adapters.postgres.workflow_history import WorkflowHistories
     from ratchet.adapters.postgres.workflow_lists import WorkflowLists
@@ -33,6 +35,8 @@ class Collaborators:
     lists: "WorkflowLists"
     ledger: "RecoveryLedger"
     upkeep: Upkeep
+    groups: "FailureGroups"
+    lookout: Lookout
 
 
 def collaborators_of(request: Request) -> Collaborators:

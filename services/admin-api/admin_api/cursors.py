@@ -56,6 +56,30 @@ def decode_number(cursor: str | None) -> int:
     return number
 
 
+def encode_group(edge: tuple[int, str] | None) -> str | None:
+    """The cursor of the page that begins behind a failure group."""
+    return None if edge is None else _pack(["group", *edge])
+
+
+def decode_group(cursor: str | None) -> tuple[int, str] | None:
+    """The inverse of `encode_group`.
+
+    Raises:
+        Problem: 400 for anything else.
+    """
+    if cursor is None:
+        return None
+    try:
+        kind, count, fingerprint = _unpack(cursor)
+    except (ValueError, TypeError) as error:
+        raise _not_ours() from error
+    if kind != "group" or type(count) is not int or not 0 <= count < 2**63 or not isinstance(fingerprint, str):
+        raise _not_ours()
+    if "\x00" in fingerprint or not fingerprint.isascii():
+        raise _not_ours()
+    return count, fingerprint
+
+
 def _pack(parts: list[object]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
 

@@ -10,6 +10,7 @@ from ratchet.observability.metrics import AdminMetrics
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from admin_api.headers import protect
 from admin_api.problems import Problem, ProblemType, respond
 
 CORRELATION_HEADER = "X-Correlation-ID"
@@ -40,7 +41,9 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _mark(MutableHeaders(scope=message), correlation_id)
+                headers = MutableHeaders(scope=message)
+                headers[CORRELATION_HEADER] = correlation_id
+                protect(headers, encrypted=scope["scheme"] == "https")
             await send(message)
 
         with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
@@ -75,9 +78,3 @@ class Observe:
         self._metrics.requests.labels(method=method, route=route, status=str(status)).inc()
         self._metrics.seconds.labels(method=method, route=route).observe(seconds)
         log.info("http.answered", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
-
-
-def _mark(headers: MutableHeaders, correlation_id: str) -> None:
-    headers[CORRELATION_HEADER] = correlation_id
-    headers.setdefault("Cache-Control", "no-store")
-    headers.setdefault("X-Content-Type-Options", "nosniff")

@@ -23,11 +23,12 @@ TITLES = {
     413: "Body too large",
     415: "Body is not JSON",
     422: "Invalid",
+    429: "Too many requests; see `Retry-After`",
     500: "Recovery failed, or a fault here",
     503: "A server is away; try again",
 }
 
-ALWAYS = (401, 500, 503)
+ALWAYS = (401, 429, 500, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

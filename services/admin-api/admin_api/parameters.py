@@ -12,6 +12,8 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
+        # Told, not checked here: what is malformed is a problem of its own kind.
+        json_schema_extra={"minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
         description=(
             "1 to 255 printable ASCII characters. The same key with the same request gives the same answer and no "
             "second effect, for 24 hours."

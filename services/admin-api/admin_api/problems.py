@@ -6,10 +6,12 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:ratchet:problem:"
@@ -36,6 +38,7 @@ class ProblemType(Enum):
     WORKFLOW_EXISTS = ("workflow-exists", 409, "The workflow id is taken")
     REQUEST_IN_PROGRESS = ("request-in-progress", 409, "The same request is being worked on")
     TOO_LARGE = ("too-large", 413, "The body is too large")
+    TOO_MANY_REQUESTS = ("too-many-requests", 429, "Too many requests")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body must be JSON")
     INVALID_REQUEST = ("invalid-request", 422, "The request is not valid")
     UNKNOWN_DEFINITION = ("unknown-definition", 422, "No such workflow definition")
@@ -110,7 +113,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     """Problems as they are; what the framework raises becomes one."""
     if not isinstance(error, HTTPException):  # cannot happen: it is registered for exactly these
         raise error
-    problem = error if isinstance(error, Problem) else _of_framework(error)
+    problem = error if isinstance(error, Problem) else _of_framework(error, request)
     return respond(problem, correlation_of(request))
 
 
@@ -137,12 +140,23 @@ def invalid(errors: Sequence[Any]) -> Problem:
     return Problem(ProblemType.INVALID_REQUEST, shown[:500], extensions={"errors": mistakes[:50]})
 
 
-def _of_framework(error: HTTPException) -> Problem:
+def _of_framework(error: HTTPException, request: Request) -> Problem:
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             return Problem(ProblemType.NOT_FOUND, "There is no such route; see /openapi.json for those that exist.")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = (error.headers or {}).get("Allow", "")
-            return Problem(ProblemType.METHOD_NOT_ALLOWED, f"Use one of: {allowed or 'none'}.", headers=error.headers)
+            allowed = ", ".join(sorted(_methods_of(request)))
+            return Problem(ProblemType.METHOD_NOT_ALLOWED, f"Use one of: {allowed}.", headers={"Allow": allowed})
         case _:
             return Problem(ProblemType.MALFORMED_BODY, "The body could not be read; send one JSON object in UTF-8.")
+
+
+def _methods_of(request: Request) -> set[str]:
+    """The framework names those of one route only, and a path may have several."""
+    path = request.scope["path"]
+    return {
+        method
+        for route in iter_route_contexts(request.app.routes)
+        if route.path is not None and route.methods and compile_path(route.path)[0].fullmatch(path)
+        for method in route.methods
+    }

@@ -11,7 +11,15 @@ from ratchet.failed_filter import FailedFilter
 from ratchet.messages.commands import JsonObject, Name, WireModel
 
 Limit = Annotated[int, Field(ge=1, le=200, description="Items of a page.")]
-Cursor = Annotated[str, Field(min_length=1, max_length=500, description="`nextCursor` of the page before.")]
+Cursor = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        description="`nextCursor` of the page before.",
+        json_schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
+    ),
+]
 
 
 def _not_blank(text: str) -> str:
@@ -87,3 +95,10 @@ class FailedQuery(FailedFilter):
     cursor: Cursor | None = None
     limit: Limit = 50
     sort: FailedSort = FailedSort.OLDEST
+
+
+class GroupsQuery(FailedFilter):
+    """Which failures are grouped, and which page of the groups."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 50

@@ -29,6 +29,8 @@ ALLOWED: dict[str, tuple[str, str, dict[str, Any] | None, set[str]]] = {
     "listFailedWorkflows": ("GET", ADMINS + "/failed", None, {"support", "admin"}),
     "listCheckpoints": ("GET", ADMINS + "/{id}/checkpoints", None, {"support", "admin"}),
     "restoreCheckpoint": ("POST", ADMINS + "/{id}/restore", RESTORE, {"support", "admin"}),
+    "listFailureGroups": ("GET", "/api/v1/admin/failure-groups", None, {"support", "admin"}),
+    "getOverview": ("GET", "/api/v1/admin/overview", None, {"support", "admin"}),
     "overrideStatus": ("POST", ADMINS + "/{id}/override", OVERRIDE, {"admin"}),
 }
 

@@ -1,13 +1,16 @@
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from admin_api.app import create_app
 from admin_api.problems import ProblemType
+from admin_api.write_openapi import openapi_text
 from ratchet.domain.errors import InvalidSettings
 from ratchet.settings import load_settings
 
+PROJECT = Path(__file__).parents[3]
 URLS = {
     "database_url": "postgresql://nobody@127.0.0.1:1/nothing",
     "amqp_url": "amqp://127.0.0.1:1/",
@@ -75,3 +78,9 @@ def test_every_post_offers_an_idempotency_key(document: dict[str, Any]) -> None:
 def test_every_kind_of_problem_has_a_slug_of_its_own() -> None:
     slugs = [kind.slug for kind in ProblemType]
     assert len(set(slugs)) == len(slugs)
+
+
+def test_the_committed_document_is_the_one_that_is_served() -> None:
+    committed = (PROJECT / "docs" / "openapi.json").read_text()
+    if committed != openapi_text():
+        pytest.fail("The routes have changed: python -m admin_api.write_openapi > docs/openapi.json")

@@ -71,6 +71,7 @@ workflow_instances = Table(
     Column("created_at", INSTANT, nullable=False),
     Column("updated_at", INSTANT, nullable=False),
     Column("finished_at", INSTANT),
+    Column("failure_fingerprint", Text),
 )
 
 checkpoints = Table(

@@ -23,7 +23,8 @@ _WORKFLOW = """
 SELECT w.id AS workflow_id, w.definition, w.version, w.owner_id, w.status, w.current_step, w.retry_count,
        w.failure_kind, w.failure_class, w.failure_reason, w.failed_at, w.requires_manual_intervention, w.waiting_for,
        w.next_attempt_at, w.last_checkpoint_at, w.created_at, w.updated_at, w.finished_at, w.correlation_id,
-       w.current_step_index, w.checkpoint_seq, coalesce(c.state, w.input)::text AS state, d.steps::text AS steps
+       w.failure_fingerprint, w.current_step_index, w.checkpoint_seq, coalesce(c.state, w.input)::text AS state,
+       d.steps::text AS steps
 FROM workflow_instances w
 LEFT JOIN checkpoints c ON c.workflow_id = w.id AND c.seq = w.checkpoint_seq
 LEFT JOIN workflow_definitions d ON d.name = w.definition AND d.version = w.version
@@ -81,6 +82,7 @@ class WorkflowView:
     updated_at: datetime
     finished_at: datetime | None
     correlation_id: str
+    failure_fingerprint: str | None
 
     @classmethod
     def accepted(cls, row: Mapping[str, Any] | asyncpg.Record) -> "WorkflowView":
@@ -105,6 +107,7 @@ class WorkflowView:
             updated_at=row["accepted_at"],
             finished_at=None,
             correlation_id=row["correlation_id"],
+            failure_fingerprint=None,
         )
 
 

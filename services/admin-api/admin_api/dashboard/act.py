@@ -1,0 +1,154 @@
+"""Doing something to a workflow: first what will happen and why one wants it, then the API's answer."""
+
+from typing import Any
+
+from starlette.datastructures import URL
+from starlette.responses import RedirectResponse, Response
+
+from admin_api.dashboard.differences import MOST, Difference, differences
+from admin_api.dashboard.doings import DOINGS, Doing, seen_mark, statuses_to_set
+from admin_api.dashboard.own_api import Json, Refused
+from admin_api.dashboard.visit import Visit, new_key
+
+CHANGED = {
+    "title": "The workflow has changed since you opened this page",
+    "status": 409,
+    "detail": "Nothing was done. What is below shows it as it is now: look again before you go on.",
+}
+NO_REASON = {
+    "title": "Say why",
+    "status": 422,
+    "detail": "Nothing was done. The reason is kept in the audit log, for whoever looks at this workflow next.",
+}
+
+
+async def ask(visit: Visit) -> Response:
+    """The form with what will happen."""
+    return await _form(visit, _doing_of(visit), await _workflow_of(visit))
+
+
+async def act(visit: Visit) -> Response:
+    """Do it once, and lead back to the workflow, where the outcome shows."""
+    doing, workflow = _doing_of(visit), await _workflow_of(visit)
+    if visit.form.get("seen") != seen_mark(workflow):
+        return await _form(visit, doing, workflow, problem=CHANGED)
+    if not visit.form.get("reason", "").strip():
+        return await _form(visit, doing, workflow, problem=NO_REASON)
+    path = doing.api_path(workflow["workflowId"])
+    try:
+        answer = await visit.api.post(path, _body(doing, visit.form), key=visit.form.get("key", "") or new_key())
+    except Refused as refused:
+        recovery_id = refused.problem.get("recoveryId")
+        if refused.status >= 500 and recovery_id:
+            return _to_workflow(workflow, recovery_id)
+        return await _form(visit, doing, workflow, problem=refused.problem)
+    return _to_workflow(workflow, answer["recoveryId"])
+
+
+def _doing_of(visit: Visit) -> Doing:
+    doing = DOINGS.get(visit.request.path_params["doing"])
+    if doing is None:
+        raise Refused({"status": 404, "title": "Nothing here", "detail": "There is no such thing to do."})
+    return doing
+
+
+async def _workflow_of(visit: Visit) -> Json:
+    return await visit.api.get(f"/workflows/{visit.id_of('workflow_id')}")
+
+
+def _body(doing: Doing, form: dict[str, str]) -> Json:
+    body: Json = {"reason": form["reason"]}
+    if doing.name == "restore":
+        body["checkpointSeq"] = _number(form.get("checkpoint", ""))
+    if doing.name == "override":
+        body["status"] = form.get("status", "")
+    return body
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _to_workflow(workflow: Json, recovery_id: str) -> Response:
+    place = URL(f"/workflows/{workflow['workflowId']}").include_query_params(recovery=recovery_id)
+    return RedirectResponse(str(place), 303)
+
+
+async def _form(visit: Visit, doing: Doing, workflow: Json, *, problem: Json | None = None) -> Response:
+    context: dict[str, Any] = {
+        "doing": doing,
+        "workflow": workflow,
+        "seen": seen_mark(workflow),
+        "key": new_key(),
+        "given": visit.form or visit.query,
+        "problem": problem,
+        "allowed": doing.is_allowed(visit.principal, workflow),
+        "consequence": doing.consequence(workflow),
+        "preview": None,
+        "checkpoints": [],
+        "statuses": statuses_to_set(workflow) if doing.name == "override" else [],
+    }
+    if doing.name == "restore" and visit.principal.is_staff:
+        context |= await _restore_context(visit, workflow)
+    return visit.page("act.html", status=200 if problem is None else int(problem["status"]), **context)
+
+
+async def _restore_context(visit: Visit, workflow: Json) -> dict[str, Any]:
+    checkpoints = await _checkpoints(visit, workflow["workflowId"])
+    given = visit.form.get("checkpoint") or visit.query.get("checkpoint") or ""
+    chosen = next((mark for mark in checkpoints if str(mark["seq"]) == given), None)
+    preview = None if chosen is None else await _preview(visit, workflow, chosen)
+    return {"checkpoints": checkpoints, "chosen": chosen, "preview": preview}
+
+
+async def _checkpoints(visit: Visit, workflow_id: str) -> list[Json]:
+    items: list[Json] = []
+    cursor = None
+    while True:
+        query = {"limit": 200, "cursor": cursor}
+        page = await visit.api.get(f"/admin/workflows/{workflow_id}/checkpoints", query)
+        items += page["items"]
+        cursor = page["nextCursor"]
+        if cursor is None or len(items) >= 1000:
+            return items
+
+
+async def _preview(visit: Visit, workflow: Json, chosen: Json) -> Json:
+    """What a restore would mean: the API's own answer where it has one, else made from the states."""
+    path = f"/admin/workflows/{workflow['workflowId']}/restore-preview"
+    served = await visit.api.get_if_served(path, {"checkpointSeq": chosen["seq"]})
+    return _made_preview(workflow, chosen) if served is None else _told_preview(served)
+
+
+def _told_preview(served: Json) -> Json:
+    damaged = served["damagedCheckpoints"]
+    warnings = [served["detail"]] if not served["allowed"] and served["detail"] else []
+    if damaged:
+        warnings.append(f"Damaged, and passed over: checkpoint {', '.join(map(str, damaged))}.")
+    return {
+        "resumed_step": served["resumedStep"],
+        "again": [step["stepId"] for step in served["steps"] if step["alreadyDone"]],
+        "warnings": warnings,
+        "changes": [
+            Difference(change["path"], _CHANGES.get(change["op"], "changed"), change.get("before"), change.get("after"))
+            for change in served["stateDiff"]
+        ],
+        "truncated": served["diffTruncated"],
+    }
+
+
+_CHANGES = {"add": "added", "remove": "removed", "replace": "changed"}
+
+
+def _made_preview(workflow: Json, chosen: Json) -> Json:
+    ids = [step["stepId"] for step in workflow["steps"]]
+    at = ids.index(chosen["stepId"]) + 1 if chosen["stepId"] in ids else len(ids)
+    done = {step["stepId"] for step in workflow["steps"] if step["status"] in {"done", "skipped"}}
+    found = differences(workflow["state"], chosen["state"])
+    return {
+        "resumed_step": ids[at] if at < len(ids) else None,
+        "again": [step for step in ids[at:] if step in done],
+        "warnings": [] if chosen["intact"] else ["This checkpoint is damaged: it cannot be restored."],
+        "changes": found,
+        "truncated": len(found) == MOST,
+    }

@@ -1,0 +1,44 @@
+"""Pages of support and admins beside the inbox: parked messages and the audit log."""
+
+from starlette.datastructures import URL
+from starlette.responses import RedirectResponse, Response
+
+from admin_api.dashboard.own_api import Json
+from admin_api.dashboard.visit import Visit, new_key
+
+PAGE = 50
+AUDIT_FILTERS = ("workflowId", "actor", "action", "outcome")
+
+
+async def parked(visit: Visit) -> Response:
+    """Messages that nobody could act on."""
+    page = await visit.api.get_if_served("/admin/parked", {"cursor": visit.query.get("cursor"), "limit": PAGE})
+    return visit.page("parked.html", served=page is not None, new_key=new_key, **_of(page))
+
+
+async def replay(visit: Visit) -> Response:
+    """Send one on its way again."""
+    return await _with_parked(visit, "replay", {})
+
+
+async def discard(visit: Visit) -> Response:
+    """Let one go, with a reason."""
+    return await _with_parked(visit, "discard", {"reason": visit.form.get("reason", "")})
+
+
+async def audit(visit: Visit) -> Response:
+    """Who did or tried what."""
+    filters = {name: visit.query[name] for name in AUDIT_FILTERS if visit.query.get(name)}
+    query = filters | {"cursor": visit.query.get("cursor"), "limit": PAGE}
+    page = await visit.api.get_if_served("/admin/audit", query)
+    return visit.page("audit.html", served=page is not None, filters=filters, **_of(page))
+
+
+async def _with_parked(visit: Visit, what: str, body: Json) -> Response:
+    message_id = visit.id_of("message_id")
+    await visit.api.post(f"/admin/parked/{message_id}/{what}", body, key=visit.form.get("key", "") or new_key())
+    return RedirectResponse(str(URL("/parked").include_query_params(done=what)), 303)
+
+
+def _of(page: Json | None) -> Json:
+    return {"items": [] if page is None else page["items"], "next": None if page is None else page.get("nextCursor")}

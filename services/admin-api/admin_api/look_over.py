@@ -1,0 +1,55 @@
+"""How the platform stands: counts, queues, what waits; asked of the servers at most once in two seconds."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from admin_api.answers import Overview, QueueState
+
+if TYPE_CHECKING:
+    from ratchet.adapters.postgres.overview import OverviewReader
+    from ratchet.adapters.rabbitmq.queue_depths import QueueDepth
+
+FRESH_FOR = timedelta(seconds=2)
+BROKER_PATIENCE = timedelta(seconds=2)
+
+AskQueues = Callable[[Sequence[str]], Awaitable[Sequence["QueueDepth"]]]
+
+log = structlog.get_logger()
+
+
+class Lookout:
+    """Answers many askers with one question to the servers."""
+
+    def __init__(self, reader: "OverviewReader", ask_queues: AskQueues, outages: Iterable[type[BaseException]]) -> None:
+        self._reader = reader
+        self._ask_queues = ask_queues
+        self._outages = tuple(outages)
+        self._lock = asyncio.Lock()
+        self._seen: tuple[float, Overview] | None = None
+
+    async def look(self) -> Overview:
+        """How things stand, or stood up to two seconds ago. Without the broker: no queues."""
+        async with self._lock:
+            if self._seen is None or time.monotonic() - self._seen[0] > FRESH_FOR.total_seconds():
+                self._seen = time.monotonic(), await self._ask()
+            return self._seen[1]
+
+    async def _ask(self) -> Overview:
+        counts = await self._reader.counts()
+        queues = await self._queues(await self._reader.pools())
+        broker = {"broker_reachable": queues is not None, "queues": queues or []}
+        return Overview.model_validate(asdict(counts) | broker)
+
+    async def _queues(self, pools: Sequence[str]) -> list[QueueState] | None:
+        try:
+            async with asyncio.timeout(BROKER_PATIENCE.total_seconds()):
+                return [QueueState.model_validate(depth) for depth in await self._ask_queues(pools)]
+        except self._outages as error:
+            log.info("overview.broker_away", error=type(error).__name__)
+            return None

@@ -1,0 +1,57 @@
+"""How the whole platform stands, counted in the database."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+# Each count runs over a partial index, so it costs as much as there is trouble, however many workflows there are.
+_COUNTS = """
+SELECT
+    (SELECT count(*) FROM workflow_instances WHERE status = 'Failed') AS failed,
+    (SELECT count(*) FROM workflow_instances WHERE status = 'Executing') AS executing,
+    count(*) AS in_progress,
+    count(*) FILTER (WHERE next_attempt_at > clock_timestamp()) AS waiting_for_retry,
+    count(*) FILTER (WHERE waiting_for IS NOT NULL) AS waiting_for_command,
+    (SELECT count(*) FROM outbox) AS outbox,
+    (SELECT min(created_at) FROM outbox) AS oldest_message_at,
+    (SELECT count(*) FROM parked_messages) AS parked,
+    (SELECT count(DISTINCT claimed_by) FROM workflow_instances
+        WHERE status = 'Executing' AND lease_until > clock_timestamp()) AS executors_at_work
+FROM workflow_instances WHERE status IN ('NotStarted', 'InProgress')
+"""
+
+_POOLS = "SELECT DISTINCT step ->> 'pool' FROM workflow_definitions, jsonb_array_elements(steps) AS step"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers at one moment."""
+
+    failed: int
+    executing: int
+    in_progress: int
+    waiting_for_retry: int
+    waiting_for_command: int
+    outbox: int
+    oldest_message_at: datetime | None
+    parked: int
+    executors_at_work: int
+
+
+class OverviewReader:
+    """Questions about everything at once."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def counts(self) -> Counts:
+        """Count."""
+        row = await self._pool.fetchrow(_COUNTS)
+        if row is None:
+            raise LookupError("a count always has an answer")
+        return Counts(**row)
+
+    async def pools(self) -> list[str]:
+        """The pools that any registered step belongs to."""
+        return sorted(row[0] for row in await self._pool.fetch(_POOLS))
