@@ -3,7 +3,8 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -60,6 +61,18 @@ class Script:
         if point is self.dies_at:
             raise Died
 
+
+RESTORABLE = """
+SELECT id, last_seq FROM workflow_instances
+WHERE status IN ('Failed', 'Paused', 'Completed', 'Cancelled') AND last_seq > 0 ORDER BY created_at
+"""
+
+TRUSTED_DAMAGE = """
+SELECT count(*) FROM recovery_attempts r
+JOIN checkpoints c ON (c.workflow_id, c.seq) = (r.workflow_id, r.checkpoint_seq)
+WHERE r.attempted_at > $1 AND r.outcome = 'resumed' AND c.state ? 'damaged' AND r.kind <> 'takeover'
+    AND (r.status_before <> 'Paused' OR r.kind = 'restore')
+"""
 
 SCRIPT: ContextVar[Script] = ContextVar("script")
 
@@ -142,11 +155,20 @@ class World:
             self.running.append(Running(message, script, task))
 
     async def go_on(self, item: Running) -> None:
-        """A step that took its time comes to its end."""
+        """A step that took its time comes to its end. It may commit only if its claim is the one that holds."""
         self.running.remove(item)
+        query = "SELECT claim_token, last_seq FROM workflow_instances WHERE id = $1"
+        before = await self.pool.fetchrow(query, item.message.workflow_id)
+        assert before is not None
         item.script.goes_on.set()
         await asyncio.wait({item.task})
         self._settled(item.message, item.task)
+        token = await self.pool.fetchval(
+            "SELECT claim_token FROM checkpoints WHERE workflow_id = $1 AND seq > $2 ORDER BY seq LIMIT 1",
+            item.message.workflow_id,
+            before["last_seq"],
+        )
+        assert token in {None, before["claim_token"]}, "a zombie has committed"
 
     async def kill(self, item: Running) -> None:
         """The process of a step that takes its time is killed; the broker gives its message to somebody else."""
@@ -173,7 +195,27 @@ class World:
             await self.stage.look_after(message.workflow_id, message.id)
 
     async def command(self, kind: RecoveryKind, workflow_id: UUID, **more: Any) -> None:
-        await self.stage.command(kind, workflow_id, **more)
+        async with self._on_intact_checkpoints():
+            await self.stage.command(kind, workflow_id, **more)
+
+    async def scan(self) -> None:
+        async with self._on_intact_checkpoints():
+            await self.stage.scan()
+
+    async def restore(self, number: int, seq: int) -> None:
+        """Restore a workflow that can be, if there is one."""
+        rows = await self.pool.fetch(RESTORABLE)
+        if rows:
+            row = rows[number % len(rows)]
+            await self.command(RecoveryKind.RESTORE, row["id"], checkpoint_seq=seq % row["last_seq"] + 1, reason="r")
+
+    @asynccontextmanager
+    async def _on_intact_checkpoints(self) -> AsyncIterator[None]:
+        """Nothing that is resumed within the block may stand on a damaged checkpoint."""
+        began = await self.pool.fetchval("SELECT clock_timestamp()")
+        yield
+        trusted = await self.pool.fetchval(TRUSTED_DAMAGE, began)
+        assert trusted == 0, "a recovery went on from a damaged checkpoint"
 
     async def damage(self, workflow_id: UUID, age: int) -> None:
         """A disk forgets what a checkpoint held; `age` 0 is the one that the workflow stands on."""
