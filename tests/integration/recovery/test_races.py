@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import asyncpg
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
+from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
+from ratchet.domain.interruption import Interruption, QueueDepth
 from ratchet.domain.recovery import RecoveryKind
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.commands import RecoveryRequest
@@ -14,7 +16,7 @@ from ratchet.observability.metrics import RecoveryMetrics, new_registry
 from ratchet.ports import Fenced
 from recovery.handle_command import HandleCommand
 from recovery.look_after import LookAfter
-from recovery.restart_scan import RestartScan
+from recovery.restart_scan import RestartScan, Rules, Senses
 
 from tests.integration.conftest import MakeStore, done, fresh_claim, gone_wrong, new_workflow, request_for, row_of
 
@@ -34,17 +36,24 @@ class Silent:
 async def nothing() -> None: ...
 
 
+WHEN = Interruption(timedelta(minutes=5), timedelta(0), timedelta(hours=1))
+
+
 def scanner(pool: asyncpg.Pool, publisher: Silent, *, stale_after: timedelta = timedelta(minutes=5)) -> RestartScan:
     metrics = RecoveryMetrics(new_registry())
     store = PostgresRecovery(pool, publisher)  # type: ignore[arg-type]  # a list is a sequence
     return RestartScan(
         store=store,
+        ledger=PostgresScanLedger(pool),
         look_after=LookAfter(store, metrics),
         metrics=metrics,
-        stale_after=stale_after,
-        concurrency=5,
-        observe=nothing,
+        rules=Rules(Interruption(stale_after, timedelta(0), timedelta(hours=1)), 5),
+        senses=Senses(no_depths, nothing),
     )
+
+
+async def no_depths() -> dict[str, QueueDepth]:
+    return {}
 
 
 async def test_of_many_scans_one_rescues_each_workflow_with_one_new_command(
@@ -55,7 +64,7 @@ async def test_of_many_scans_one_rescues_each_workflow_with_one_new_command(
     await asyncio.gather(*map(dead.start, workflows))
     publisher = Silent()
     # Past the one-at-a-time lock, because rescues have to be right without it.
-    await asyncio.gather(*(scanner(pool, publisher)._scan() for _ in range(4)))
+    await asyncio.gather(*(scanner(pool, publisher)._scan(WHEN, None) for _ in range(4)))
     commands = [message for message in publisher.sent if message.type == "ContinueWorkflow"]
     assert len(commands) == len(workflows)
     rows = await pool.fetch("SELECT command_id, recoveries_since_progress AS recoveries FROM workflow_instances")

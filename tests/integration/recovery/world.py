@@ -280,6 +280,12 @@ class World:
             reach=script.reach,
         )
         resume = ResumeWorkflow(
-            store=store, run=run, holdings=holdings, publisher=self, rules=rules, metrics=self.metrics
+            store=store,
+            run=run,
+            holdings=holdings,
+            outlet=outlet,
+            publisher=self,
+            rules=rules,
+            metrics=self.metrics,
         )
         return resume, outlet
