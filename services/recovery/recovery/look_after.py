@@ -44,19 +44,28 @@ class LookAfter:
         self._store = store
         self._metrics = metrics
 
-    async def __call__(self, workflow_id: UUID, message_id: str | None) -> Verdict:
+    async def __call__(
+        self, workflow_id: UUID, message_id: str | None, *, was_returned_too_often: bool = False
+    ) -> Verdict:
         """Look at one workflow. `message_id` is the dead message's; None for a notice that an executor wrote itself.
+
+        A message that `was_returned_too_often` proves nothing against its workflow: it may have stood in line each time
+        that another one killed the process. So it is sent again, and nothing is counted.
 
         Safe to repeat: the second time the row says that it was looked after.
         """
         async with self._store.transaction() as transaction:
             row = await transaction.lock(workflow_id)
-            verdict = Verdict.UNKNOWN if row is None else await self.settle(transaction, row, message_id)
+            verdict = Verdict.UNKNOWN
+            if row is not None:
+                verdict = await self.settle(transaction, row, message_id, is_innocent=was_returned_too_often)
         self._metrics.dead_letters.labels(verdict.value).inc()
         log.info("dead_letter.settled", verdict=verdict.value, workflow_id=str(workflow_id))
         return verdict
 
-    async def settle(self, transaction: RecoveryTransaction, row: WorkflowRow, message_id: str | None) -> Verdict:
+    async def settle(
+        self, transaction: RecoveryTransaction, row: WorkflowRow, message_id: str | None, *, is_innocent: bool = False
+    ) -> Verdict:
         """Decide by the row, which is locked."""
         if row.status is WorkflowStatus.FAILED:
             if row.requires_manual_intervention:
@@ -64,10 +73,11 @@ class LookAfter:
             return await _after_failure(transaction, row)
         if row.status not in LIVE or message_id not in (None, row.command_id):
             return Verdict.STALE
-        if row.recoveries >= AUTOMATIC_LIMIT:
-            await carry_out(transaction, row, poison(await gather_facts(transaction, row)), automatic(INNOCENT, row))
+        facts = await gather_facts(transaction, row)
+        if row.recoveries >= AUTOMATIC_LIMIT and not is_innocent:
+            await carry_out(transaction, row, poison(facts), automatic(INNOCENT, row))
             return Verdict.POISON
-        await reissue(transaction, await gather_facts(transaction, row), INNOCENT)
+        await reissue(transaction, facts, INNOCENT, counted=not is_innocent)
         return Verdict.REISSUED
 
 

@@ -61,16 +61,16 @@ class DeadLetterSubscriber:
         """Raises only for outages, after which it may be called again with the same message."""
         # A notice that an executor wrote has an id of its own, which never is a workflow's command.
         message_id = None if message.type == GIVEN_UP else message.message_id
+        too_often = message.headers.get("x-first-death-reason") == "delivery_limit"
         try:
-            unknown = [
-                part
+            verdicts = [
+                (part, await self._look_after(workflow_id, message_id, was_returned_too_often=too_often))
                 for part, workflow_id in _workflows_in(message.body)
-                if await self._look_after(workflow_id, message_id) is Verdict.UNKNOWN
             ]
         except MalformedMessage as error:
             await self._parking.park(message, f"Dead letter: {error}")
             return Settlement.ACK
-        for part in unknown:
+        for part in (part for part, verdict in verdicts if verdict is Verdict.UNKNOWN):
             await self._parking.park(message, "Dead letter for a workflow that does not exist", part=part)
         return Settlement.ACK
 

@@ -5,6 +5,7 @@ import uuid
 from datetime import timedelta
 
 import asyncpg
+import pytest
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
 from ratchet.domain.interruption import Interruption, QueueDepth
@@ -15,7 +16,7 @@ from ratchet.messages.envelope import Outgoing
 from ratchet.observability.metrics import RecoveryMetrics, new_registry
 from ratchet.ports import Fenced
 from recovery.handle_command import HandleCommand
-from recovery.look_after import LookAfter
+from recovery.look_after import LookAfter, Verdict
 from recovery.restart_scan import RestartScan, Rules, Senses
 
 from tests.integration.conftest import MakeStore, done, fresh_claim, gone_wrong, new_workflow, request_for, row_of
@@ -168,3 +169,17 @@ async def test_the_same_command_delivered_twice_at_once_is_carried_out_once(
     )
     assert await pool.fetchval("SELECT count(*) FROM recovery_attempts") == 1
     assert len([message for message in publisher.sent if message.type == "ContinueWorkflow"]) == 1
+
+
+@pytest.mark.parametrize("too_often", [True, False])
+async def test_a_message_that_was_only_returned_too_often_counts_for_nothing_against_its_workflow(
+    make_store: MakeStore, pool: asyncpg.Pool, too_often: bool
+) -> None:
+    workflow = new_workflow()
+    await make_store("dead").start(workflow)
+    await pool.execute("UPDATE workflow_instances SET recoveries_since_progress = 3")
+    look_after = LookAfter(PostgresRecovery(pool, Silent()), RecoveryMetrics(new_registry()))  # type: ignore[arg-type]
+    verdict = await look_after(workflow.workflow_id, workflow.command_id, was_returned_too_often=too_often)
+    assert verdict is (Verdict.REISSUED if too_often else Verdict.POISON)
+    row = await row_of(pool, workflow.workflow_id)
+    assert row["recoveries_since_progress"] == 3
