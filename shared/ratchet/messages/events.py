@@ -29,8 +29,8 @@ class EventType(StrEnum):
     RESUMED = "WORKFLOW_RESUMED"
 
 
-STAFF_ONLY = frozenset({EventType.NEEDS_ATTENTION})
-"""Events that go to support and admins, not to the workflow's owner."""
+STAFF_ONLY = frozenset({EventType.NEEDS_ATTENTION, EventType.RECOVERY_VERIFIED, EventType.RECOVERY_RELAPSED})
+"""Events that go to support and admins. Its owner hears of the same from the workflow's own course."""
 
 OWNER_HEADER = "ce-ownerid"
 
