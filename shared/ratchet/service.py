@@ -1,9 +1,11 @@
 """How every service runs: settings, logs, one ASGI app under uvicorn, a clean end at SIGTERM."""
 
+import asyncio
 import gc
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from types import FrameType
 
@@ -52,6 +54,13 @@ def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callab
         place = f"{settings.host}:{port_of(settings)}"
         sys.stderr.write(f"{name} cannot listen on {place} ({error}): choose another host or port\n")
     return 0 if server.started else EXIT_NOT_STARTED
+
+
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a background task and wait until it is gone."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _collect_seldom() -> None:

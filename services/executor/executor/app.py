@@ -14,11 +14,12 @@ import structlog
 from faststream.rabbit import RabbitBroker
 from ratchet.adapters.parking import Parking
 from ratchet.adapters.postgres import definitions
-from ratchet.adapters.postgres.engine import connect_pool
+from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.execution import PostgresExecution
 from ratchet.adapters.rabbitmq import topology
-from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, is_consuming, stop_intake
+from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
 from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.adapters.readiness import consumer_checks
 from ratchet.authoring import Registry
 from ratchet.crash_points import crash_points
 from ratchet.domain.egress import EgressRules
@@ -28,6 +29,7 @@ from ratchet.messages.envelope import Outgoing
 from ratchet.messages.routes import COMMANDS, Route, recovery_key
 from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import ExecutorMetrics, new_registry
+from ratchet.service import end_task
 from ratchet.settings import Settings
 from starlette.applications import Starlette
 
@@ -98,11 +100,11 @@ async def _start(
     subscriber_of = _pipeline(settings, registry, metrics, rules, _Parts(servers, store, holdings, outlet, http))
     for pool in settings.pools:
         consume(servers.broker, topology.steps_queue(pool), subscriber_of(pool), prefetch=settings.prefetch)
-    checks.update(_checks(servers))
+    checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
     stack.push_async_callback(outlet.settle)
     watch = WatchPools(_known_pools(registry), _consumer_counter(servers.publisher), metrics)
     for work in (holdings.keep_leases(), watch.run()):
-        stack.push_async_callback(_cancel, asyncio.create_task(work))
+        stack.push_async_callback(end_task, asyncio.create_task(work))
     await servers.broker.start()
     stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
     await servers.publisher.publish([_scan_request()])
@@ -166,9 +168,9 @@ def _rules(settings: Settings, registry: Registry) -> Rules:
 async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
     database_url, amqp_url = settings.database_url.get_secret_value(), settings.amqp_url.get_secret_value()
     pool = await connect_pool(database_url, application="executor", size=8)
-    stack.push_async_callback(_close_pool, pool)
+    stack.push_async_callback(close_pool, pool)
     quick = await connect_pool(database_url, application="executor-claims", size=4, waits_for_disk=False)
-    stack.push_async_callback(_close_pool, quick)
+    stack.push_async_callback(close_pool, quick)
     publisher = await Publisher.open(amqp_url, name="ratchet-executor-publisher")
     stack.push_async_callback(publisher.close)
     broker = consumer_broker(amqp_url, name="ratchet-executor")
@@ -196,19 +198,6 @@ def _consumer_counter(publisher: Publisher) -> CountConsumers:
     return count
 
 
-def _checks(servers: _Servers) -> dict[str, Check]:
-    async def database() -> bool:
-        return bool(await servers.pool.fetchval("SELECT true"))
-
-    async def broker() -> bool:
-        return servers.publisher.is_connected
-
-    async def subscribed() -> bool:
-        return is_consuming(servers.broker)
-
-    return {"database": database, "broker": broker, "subscribed": subscribed}
-
-
 def _scan_request() -> Outgoing:
     return Outgoing(
         route=Route(COMMANDS, recovery_key(RecoveryCommand.RESTART_SCAN)),
@@ -227,16 +216,3 @@ async def _drain(broker: RabbitBroker, holdings: Holdings, grace: timedelta) -> 
     with suppress(TimeoutError):
         await holdings.drain(grace)
     log.info("executor.drained")
-
-
-async def _close_pool(pool: asyncpg.Pool) -> None:
-    try:
-        await asyncio.wait_for(pool.close(), timeout=2)
-    except TimeoutError:
-        pool.terminate()
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

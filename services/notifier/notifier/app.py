@@ -13,11 +13,12 @@ import httpx2
 import structlog
 from faststream.rabbit import RabbitBroker
 from ratchet.adapters.parking import Parking
-from ratchet.adapters.postgres.engine import connect_pool
+from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.feeds import PostgresFeeds
 from ratchet.adapters.rabbitmq import topology
-from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, is_consuming, stop_intake
+from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
 from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.adapters.readiness import consumer_checks
 from ratchet.adapters.redis import connection as redis_connection
 from ratchet.adapters.redis.hints import FeedHints
 from ratchet.adapters.redis.once import TakeOnce
@@ -76,7 +77,7 @@ def create_app(settings: Settings) -> Sockets:
             door = Door(verifier, Tickets(TakeOnce(servers.redis)), settings.allowed_origins)
             sockets.update(_sockets(core, door))
             app.router.routes.extend(_routes(core, door))
-            checks.update(_checks(servers))
+            checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
             await _run(settings, servers, core, stack)
             log.info("notifier.ready")
             yield {STOPPING: partial(core.connections.end_all, End.STOPPING, GOODBYE_LIMIT)}
@@ -115,7 +116,7 @@ class _Core:
 async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
     amqp_url = settings.amqp_url.get_secret_value()
     pool = await connect_pool(settings.database_url.get_secret_value(), application="notifier", size=8)
-    stack.push_async_callback(_close_pool, pool)
+    stack.push_async_callback(close_pool, pool)
     redis = redis_connection.connect(settings.redis_url.get_secret_value(), name="ratchet-notifier")
     stack.push_async_callback(redis.aclose)
     publisher = await Publisher.open(amqp_url, name="ratchet-notifier-publisher")
@@ -170,20 +171,6 @@ def _browsers(allowed_origins: Sequence[str]) -> Middleware:
     )
 
 
-def _checks(servers: _Servers) -> dict[str, Check]:
-    # Redis is left out on purpose: without it pushes are slower, and nothing else.
-    async def database() -> bool:
-        return bool(await servers.pool.fetchval("SELECT true"))
-
-    async def broker() -> bool:
-        return servers.publisher.is_connected
-
-    async def subscribed() -> bool:
-        return is_consuming(servers.broker)
-
-    return {"database": database, "broker": broker, "subscribed": subscribed}
-
-
 async def _run(settings: Settings, servers: _Servers, core: _Core, stack: AsyncExitStack) -> None:
     pushing = core.pushing
     stack.push_async_callback(_flush, pushing.acknowledgements)
@@ -232,10 +219,3 @@ async def _flush(acknowledgements: Acknowledgements) -> None:
             await acknowledgements.flush()
     except Exception as error:  # an outage at the end costs only repetitions
         log.warning("acknowledgements.lost", error=f"{type(error).__name__}: {error}")
-
-
-async def _close_pool(pool: asyncpg.Pool) -> None:
-    try:
-        await asyncio.wait_for(pool.close(), timeout=2)
-    except TimeoutError:
-        pool.terminate()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -15,14 +15,15 @@ from ratchet.adapters.postgres import definitions, gauges, outbox
 from ratchet.adapters.postgres.archive import PostgresArchive
 from ratchet.adapters.postgres.audit_sealing import PostgresAuditSealer
 from ratchet.adapters.postgres.bulk_recoveries import PostgresBulk
-from ratchet.adapters.postgres.engine import connect_pool
+from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
 from ratchet.adapters.postgres.watches import PostgresWatches
 from ratchet.adapters.rabbitmq import topology
-from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, is_consuming, stop_intake
+from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
 from ratchet.adapters.rabbitmq.depths import read_depths
 from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.adapters.readiness import consumer_checks
 from ratchet.domain.interruption import Interruption, QueueDepth
 from ratchet.messages.commands import RecoveryCommand, encode
 from ratchet.messages.commands import RestartScan as RestartScanCommand
@@ -30,6 +31,7 @@ from ratchet.messages.envelope import Outgoing
 from ratchet.messages.routes import COMMANDS, Route, recovery_key
 from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import RecoveryMetrics, new_registry
+from ratchet.service import end_task
 from ratchet.settings import Settings
 from starlette.applications import Starlette
 
@@ -77,11 +79,11 @@ async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitS
     commands = CommandSubscriber(HandleCommand(store, metrics), scan, parking)
     consume(servers.broker, topology.RECOVERY_QUEUES[0], commands, prefetch=20)
     consume(servers.broker, topology.RECOVERY_QUEUES[1], DeadLetterSubscriber(look_after, parking), prefetch=20)
-    checks.update(_checks(servers))
+    checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
     await servers.broker.start()
     stack.push_async_callback(stop_intake, servers.broker)
     for work in _background(settings, servers, metrics):
-        stack.push_async_callback(_cancel, asyncio.create_task(work))
+        stack.push_async_callback(end_task, asyncio.create_task(work))
     log.info("recovery.ready")
 
 
@@ -123,7 +125,7 @@ def _background(
 async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
     amqp_url = settings.amqp_url.get_secret_value()
     pool = await connect_pool(settings.database_url.get_secret_value(), application="recovery", size=10)
-    stack.push_async_callback(_close_pool, pool)
+    stack.push_async_callback(close_pool, pool)
     publisher = await Publisher.open(amqp_url, name="ratchet-recovery-publisher")
     stack.push_async_callback(publisher.close)
     async with publisher.connection.channel() as channel:
@@ -131,19 +133,6 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
     broker = consumer_broker(amqp_url, name="ratchet-recovery")
     stack.push_async_callback(broker.stop)
     return _Servers(pool, publisher, broker)
-
-
-def _checks(servers: _Servers) -> dict[str, Check]:
-    async def database() -> bool:
-        return bool(await servers.pool.fetchval("SELECT true"))
-
-    async def broker() -> bool:
-        return servers.publisher.is_connected
-
-    async def subscribed() -> bool:
-        return is_consuming(servers.broker)
-
-    return {"database": database, "broker": broker, "subscribed": subscribed}
 
 
 def _relay(servers: _Servers, older_than: timedelta) -> Callable[[int], Awaitable[int]]:
@@ -186,16 +175,3 @@ def _scan_request(reason: str, expires: timedelta) -> Outgoing:
         correlation_id=str(uuid4()),
         delay=expires,
     )
-
-
-async def _close_pool(pool: asyncpg.Pool) -> None:
-    try:
-        await asyncio.wait_for(pool.close(), timeout=2)
-    except TimeoutError:
-        pool.terminate()
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

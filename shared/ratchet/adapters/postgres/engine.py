@@ -1,5 +1,6 @@
 """Connections to Postgres: a plain asyncpg pool for hot paths, an SQLAlchemy engine for free-form queries."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -8,6 +9,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 STATEMENT_TIMEOUT = timedelta(seconds=8)
+CLOSE_SECONDS = 2
 IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=10)
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -58,6 +60,14 @@ async def snapshot(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     """A connection whose questions all see one moment; nothing can be written."""
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         yield connection
+
+
+async def close_pool(pool: asyncpg.Pool) -> None:
+    """Let running statements finish for a moment, then cut the connections."""
+    try:
+        await asyncio.wait_for(pool.close(), timeout=CLOSE_SECONDS)
+    except TimeoutError:
+        pool.terminate()
 
 
 async def _keep_session(_connection: asyncpg.Connection) -> None:
