@@ -33,11 +33,13 @@ class Size:
     bulk: int
     failing: int
     light_seconds: int
+    retries: int
     rounds: int
+    old_rows: int
 
 
-FULL = Size(single=8000, bulk=20_000, failing=4000, light_seconds=20, rounds=3)
-QUICK = Size(single=300, bulk=600, failing=200, light_seconds=3, rounds=1)
+FULL = Size(single=8000, bulk=20_000, failing=4000, light_seconds=20, retries=1000, rounds=3, old_rows=1_000_000)
+QUICK = Size(single=300, bulk=600, failing=200, light_seconds=3, retries=50, rounds=1, old_rows=1000)
 
 Row = dict[str, Any]
 
@@ -61,12 +63,21 @@ def main() -> int:
     return 0
 
 
-def _throughput(label: str, definition: str, *, bulk: int = 0, executors: int = 1) -> Callable[..., list[Row]]:
+def _throughput(
+    label: str, definition: str, *, bulk: int = 0, executors: int = 1, aged: bool = False
+) -> Callable[..., list[Row]]:
     def measure(servers: RunningServers, size: Size) -> list[Row]:
         workflows = size.failing if definition == "bench-failing-once" else size.bulk if bulk else size.single
         runs = [
-            throughput.measure(servers, definition, workflows, bulk=bulk, executors=executors)
-            for _ in range(size.rounds)
+            throughput.measure(
+                servers,
+                definition,
+                workflows,
+                bulk=bulk,
+                executors=executors,
+                old_rows=size.old_rows if aged else 0,
+            )
+            for _ in range(1 if aged else size.rounds)
         ]
         return [_throughput_row(label, runs)]
 
@@ -113,10 +124,10 @@ def _limits(servers: RunningServers, size: Size) -> list[Row]:
 
 
 def _retries(servers: RunningServers, size: Size) -> list[Row]:
-    found = retries.measure(servers, size.failing // 2, size.single // 2)
+    found = retries.measure(servers, size.retries, size.retries * 4)
     return [
         {
-            "what": "Retries after 1 s, under load",
+            "what": "Retries after 1 s, beside 200 workflows/s",
             "figure": f"late by p50 {found.late_p50:.0f} ms, p99 {found.late_p99:.0f} ms",
             "details": f"{found.retries} retries; shortest wait {found.shortest_wait:.0f} ms (jitter allows 800)",
             **asdict(found),
@@ -145,6 +156,7 @@ PARTS: dict[str, Callable[[RunningServers, Size], list[Row]]] = {
     "limits": _limits,
     "w1": _throughput("W1: five steps, one start a message", "bench-plain"),
     "w1-bulk": _throughput("W1: five steps, 100 starts a message", "bench-plain", bulk=100),
+    "aged": _throughput("W1 bulk, beside 1,000,000 old workflows", "bench-plain", bulk=100, aged=True),
     "w1-two": _throughput("W1: two executors, one start a message", "bench-plain", executors=2),
     "w2": _throughput("W2: every step fails once, retried at 0 s", "bench-failing-once"),
     "latency": _latency,

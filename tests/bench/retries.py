@@ -1,4 +1,4 @@
-"""How exactly retries keep their time: a retry after 1 s, under load; late and early in milliseconds."""
+"""How exactly retries keep their time: a retry after 1 s, beside 200 workflows/s; late and early in milliseconds."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from tests.bench.stage import clean_stage, wait_for
 from tests.bench.throughput import DONE, ask
 
 DELAY_MS = 1000.0
+LOAD_RATE = 200
+"""Other workflows a second: load, but no backlog, behind which a retry would have to wait like everybody else."""
 
 # `next_attempt_at` is when the retry is due after its jitter; the delay counts from the attempt that failed.
 TIMES = """
@@ -31,11 +33,11 @@ class Retries:
 
 
 def measure(servers: RunningServers, retries: int, load: int) -> Retries:
-    """`retries` workflows that fail once, beside `load` others."""
+    """`retries` workflows that fail once, beside `load` others, both spread over the same time."""
     with clean_stage(servers) as stage:
         stage.start_executor()
-        others = stage.start_publisher("bench-plain", str(load), "0")
-        failing = stage.start_publisher("bench-delayed", str(retries), "0")
+        others = stage.start_publisher("bench-plain", str(load), "0", str(LOAD_RATE))
+        failing = stage.start_publisher("bench-delayed", str(retries), "0", str(LOAD_RATE * retries / load))
         wait_for(lambda: ask(stage, DONE) == retries + load, "all to complete", seconds=120, every=0.5)
         others.wait()
         failing.wait()

@@ -31,21 +31,45 @@ class Throughput:
         return self.workflows / self.seconds
 
 
-SPAN = "SELECT extract(epoch FROM max(finished_at) - min(created_at)) FROM workflow_instances"
-OPEN = "SELECT count(*) FROM workflow_instances WHERE status <> 'Completed'"
-DONE = "SELECT count(*) FROM workflow_instances WHERE status = 'Completed'"
+OURS = "owner_id = 'bench'"
+SPAN = f"SELECT extract(epoch FROM max(finished_at) - min(created_at)) FROM workflow_instances WHERE {OURS}"
+DONE = f"SELECT count(*) FROM workflow_instances WHERE status = 'Completed' AND {OURS}"
 UNEVEN = f"""
-SELECT count(*) FROM workflow_instances w WHERE {STEPS} <>
+SELECT count(*) FROM workflow_instances w WHERE {OURS} AND {STEPS} <>
     (SELECT count(DISTINCT (seq, step_index)) FROM checkpoints c WHERE c.workflow_id = w.id)
 """
-CHECKPOINTS = "SELECT count(*) FROM checkpoints"
+CHECKPOINTS = f"SELECT count(*) FROM checkpoints c JOIN workflow_instances w ON w.id = c.workflow_id WHERE {OURS}"
+
+OLD_WORKFLOWS = """
+INSERT INTO workflow_instances (id, definition, version, owner_id, status, input, content_hash, correlation_id,
+    command_id, current_step_index, checkpoint_seq, last_seq, created_at, updated_at, finished_at)
+SELECT gen_random_uuid(), 'bench-plain', 1, 'owner-' || n % 1000, 'Completed', '{"order": "old"}', '', 'c',
+    'm', 5, 1, 1, past.at, past.at, past.at
+FROM generate_series(1, $1::int) AS n, LATERAL (SELECT now() - n * interval '1 minute' AS at) AS past
+"""
+OLD_CHECKPOINTS = """
+INSERT INTO checkpoints (workflow_id, seq, step_index, step_id, attempt, state, checksum)
+SELECT id, 1, 4, 'step_4', 1, '{"order": "old"}', '' FROM workflow_instances
+"""
 
 
 def measure(
-    servers: RunningServers, definition: str, workflows: int, *, bulk: int = 0, executors: int = 1, **settings: str
+    servers: RunningServers,
+    definition: str,
+    workflows: int,
+    *,
+    bulk: int = 0,
+    executors: int = 1,
+    old_rows: int = 0,
+    **settings: str,
 ) -> Throughput:
-    """Start, publish, wait, and verify from the tables that every step was committed once."""
+    """Start, publish, wait, and verify from the tables that every step was committed once.
+
+    `old_rows` finished workflows of earlier times, with their checkpoints, are put into the tables first.
+    """
     with clean_stage(servers) as stage:
+        if old_rows:
+            asyncio.run(_fill(stage, old_rows))
         for _ in range(executors):
             stage.start_executor(**settings)
         before = _cpu(stage)
@@ -91,6 +115,16 @@ def ask(stage: Stage, query: str) -> float:
             await connection.close()
 
     return asyncio.run(fetch())
+
+
+async def _fill(stage: Stage, old_rows: int) -> None:
+    connection = await asyncpg.connect(stage.database_url)
+    try:
+        await connection.execute(OLD_WORKFLOWS, old_rows)
+        await connection.execute(OLD_CHECKPOINTS)
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()
 
 
 def _cpu(stage: Stage) -> tuple[float, float, float]:
