@@ -64,6 +64,7 @@ lock: setup ## Write both lock files from pyproject.toml (UPGRADE=1: take the ne
 
 bench: setup ## Measure speed and recovery on real servers (PARTS="w1 latency", QUICK=1 for a smoke run)
 	@$(RUN) -m tests.bench $(if $(QUICK),--quick) $(PARTS)
+	@$(if $(PARTS)$(QUICK),,$(RUN) -m tests.bench.kill_to_resume)
 
 clean: ## Delete caches and build results (not .venv, not the platform's data)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
