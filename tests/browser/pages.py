@@ -1,8 +1,5 @@
 """A person in front of the dashboard in a real browser."""
 
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,8 +8,9 @@ from uuid import UUID
 
 from playwright.sync_api import Page, expect
 
+from tests.harness.npm import installed
+
 HERE = Path(__file__).parent
-STORE = HERE.parents[1] / ".ratchet" / "npm" / "axe-core"
 LIVE = 20_000
 """Milliseconds until something has to show by itself."""
 
@@ -69,15 +67,4 @@ class Dashboard:
 @cache
 def axe_script() -> str:
     """axe-core, installed once."""
-    script = STORE / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        STORE.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=STORE.parent) as fresh:
-            shutil.copy(HERE / "axe" / "package.json", fresh)
-            npm = shutil.which("npm")
-            assert npm, "npm is missing: install Node.js"
-            command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-            subprocess.run(command, cwd=fresh, check=True, capture_output=True, timeout=100)
-            shutil.rmtree(STORE, ignore_errors=True)
-            shutil.copytree(fresh, STORE)
-    return script.read_text()
+    return (installed(HERE / "axe") / "node_modules" / "axe-core" / "axe.min.js").read_text()

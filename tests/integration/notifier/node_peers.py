@@ -1,11 +1,6 @@
 """Clients written in JavaScript, run as processes that say what happens line by line."""
 
 import asyncio
-import hashlib
-import shutil
-import subprocess
-import sys
-import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,33 +10,14 @@ from typing import Any
 
 import orjson
 
+from tests.harness.npm import installed, program
+
 PEERS = Path(__file__).parent / "peers"
-STORE = Path(__file__).parents[3] / ".ratchet" / "npm"
-
-
-def program(name: str) -> str:
-    """Node and npm from the path, else those that came with the development dependencies."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    assert found, f"{name} is missing: run `make setup`, or install Node.js"
-    return found
 
 
 def installed_peers() -> Path:
-    """A folder with the peers and what they depend on; installed once for each content of package.json."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(PEERS.iterdir()))).hexdigest()[:16]
-    folder = STORE / digest
-    if not folder.exists():
-        STORE.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=STORE))
-        for path in PEERS.iterdir():
-            shutil.copy(path, fresh)
-        command = [program("npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(command, cwd=fresh, check=True, capture_output=True, timeout=100)
-        try:
-            fresh.rename(folder)
-        except OSError:  # another run was quicker
-            shutil.rmtree(fresh)
-    return folder
+    """A folder with the peers and what they depend on."""
+    return installed(PEERS)
 
 
 @dataclass

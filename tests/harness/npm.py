@@ -1,0 +1,35 @@
+"""Packages from npm that tests drive or inject, installed once for each content of their folder."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+STORE = Path(__file__).parents[2] / ".ratchet" / "npm"
+
+
+def program(name: str) -> str:
+    """Node or npm from the path, else the one that came with the development dependencies."""
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    assert found, f"{name} is missing: run `make setup`, or install Node.js"
+    return found
+
+
+def installed(source: Path) -> Path:
+    """A copy of `source` (a folder with a package.json) with what it depends on."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(source.iterdir()))).hexdigest()[:16]
+    folder = STORE / digest
+    if not folder.exists():
+        STORE.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=STORE))
+        for path in source.iterdir():
+            shutil.copy(path, fresh)
+        command = [program("npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(command, cwd=fresh, check=True, capture_output=True, timeout=100)
+        try:
+            fresh.rename(folder)
+        except OSError:  # another run was quicker
+            shutil.rmtree(fresh)
+    return folder
