@@ -77,6 +77,12 @@ UNION ALL SELECT 'checkpoints', count(*) FROM checkpoints
 UNION ALL SELECT 'passed over', count(*) FROM recovery_attempts WHERE cardinality(damaged_checkpoints) > 0
 """
 
+DONE_AGAIN = """
+SELECT count(*) FROM (
+    SELECT FROM checkpoints WHERE NOT skipped GROUP BY workflow_id, step_id HAVING count(*) > 1
+) AS again
+"""
+
 REACHED = Counter[str]()
 """What happened over all runs: a property of what never happens says nothing."""
 
@@ -119,6 +125,28 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         message = self.world.waiting[number % len(self.world.waiting)]
         self.run(self.world.deliver(message, Script(["lingers"], dies_at)))
 
+    @rule(rounds=st.integers(1, 4))
+    def for_a_while_all_goes_well(self, rounds: int) -> None:
+        for _ in range(rounds):
+            for message in list(self.world.waiting):
+                self.run(self.world.deliver(message, Script()))
+
+    @rule(number=NUMBERS, seq=NUMBERS, rounds=st.integers(0, 2))
+    def all_goes_well_and_then_a_person_restores(self, number: int, seq: int, rounds: int) -> None:
+        self.for_a_while_all_goes_well(2)
+        self.run(self.world.restore(number, seq))
+        self.for_a_while_all_goes_well(rounds)
+
+    @rule(number=NUMBERS, seq=NUMBERS)
+    def a_person_cancels_a_running_step_restores_and_the_step_begins_anew(self, number: int, seq: int) -> None:
+        if not self.world.running:
+            return
+        workflow_id = self.world.running[number % len(self.world.running)].message.workflow_id
+        self.run(self.world.command(RecoveryKind.CANCEL, workflow_id))
+        self.run(self.world.restore(number, seq))
+        for message in [item for item in self.world.waiting if item.workflow_id == workflow_id]:
+            self.run(self.world.deliver(message, Script(["lingers"])))
+
     @rule(number=NUMBERS)
     def a_step_fails_for_good(self, number: int) -> None:
         if not self.world.waiting:
@@ -156,6 +184,19 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         if not self.world.running:
             return
         self.run(self.world.kill(self.world.running[number % len(self.world.running)]))
+
+    @rule(number=NUMBERS, heir_lingers=st.booleans())
+    def a_frozen_process_is_replaced_and_thaws(self, number: int, heir_lingers: bool) -> None:
+        if not self.world.waiting:
+            return
+        message = self.world.waiting[number % len(self.world.waiting)]
+        known = list(self.world.running)
+        self.run(self.world.deliver(message, Script(["lingers"])))
+        for frozen in [item for item in self.world.running if item not in known]:
+            again = replace(message, redelivered=True)
+            self.world.waiting.append(again)
+            self.run(self.world.deliver(again, Script(["lingers"] if heir_lingers else [])))
+            self.run(self.world.go_on(frozen))
 
     @rule(number=NUMBERS, lingers=st.booleans())
     def the_broker_gives_a_running_steps_message_to_another_process(self, number: int, lingers: bool) -> None:
@@ -224,9 +265,12 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
 
     @invariant()
     def checkpoints_are_a_chain_in_which_each_step_is_committed_once(self) -> None:
+        self.run(self.check_checkpoints())
+
+    async def check_checkpoints(self) -> None:
         known: dict[Any, Any] = {}
         keys: set[tuple[Any, str]] = set()
-        for row in self.run(self.pool.fetch(LINES)):
+        for row in await self.pool.fetch(LINES):
             parent = known.get((row["workflow_id"], row["parent_seq"]))
             assert row["parent_seq"] is None or parent is not None, "its parent is missing"
             assert row["step_index"] == (0 if parent is None else parent["step_index"] + 1), "a step was left out"
@@ -281,6 +325,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
             await world.stage.verify()
             if not world.waiting and not world.running and await self.is_at_rest():
                 break
+        await self.check_checkpoints()
         rows = await world.pool.fetch(ROWS)
         for row in rows:
             at_rest = row["status"] in {"Completed", "Cancelled", "Paused"}
@@ -289,6 +334,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         assert (await verify(world.pool)).intact
         for row in await world.pool.fetch(SEEN):
             REACHED[row["what"]] += row["count"]
+        REACHED["done again"] += await world.pool.fetchval(DONE_AGAIN)
         REACHED["fenced"] += int(world.metrics.fenced._value.get())
         open_for_ended = "SELECT count(*) FROM recovery_watches o JOIN workflow_instances w ON w.id = o.workflow_id"
         assert await world.pool.fetchval(f"{open_for_ended} WHERE w.status <> 'Paused'") == 0
@@ -302,7 +348,7 @@ def test_the_promises_hold_in_any_order_of_events(database_url: str) -> None:
     loop = asyncio.new_event_loop()
     machine = type("Machine", (AnyOrderOfEvents,), {"url": database_url, "loop": loop})
     limits = settings(
-        max_examples=60,
+        max_examples=120,
         stateful_step_count=50,
         deadline=None,
         print_blob=True,
