@@ -178,6 +178,10 @@ class Fenced(Exception):
     """The claim was lost before the commit: nothing was written, and nothing may be."""
 
 
+class ClaimForgotten(ConnectionError):
+    """The database died and came back without a start or claim it had answered: the message has to be handled anew."""
+
+
 class InputsVerdict(StrEnum):
     """What became of the inputs of an upstream `step.execute`."""
 
@@ -219,6 +223,9 @@ class ExecutionStore(Protocol):
         self, claim: Claim, *, status: WorkflowStatus, command_id: str, outgoing: Sequence[Outgoing]
     ) -> Committed:
         """Release a claim without a step having been done. Raises Fenced."""
+
+    async def is_forgotten(self, workflow_id: UUID, command_id: str) -> bool:
+        """Whether the database lost the claim: nobody holds the workflow, or it is gone, under this very command."""
 
     async def locate(self, workflow_id: UUID) -> WorkflowPosition | None:
         """Where a workflow stands."""

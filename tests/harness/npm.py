@@ -1,6 +1,7 @@
 """Packages from npm that tests drive or inject, installed once for each content of their folder."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -27,9 +28,15 @@ def installed(source: Path) -> Path:
         for path in source.iterdir():
             shutil.copy(path, fresh)
         command = [program("npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(command, cwd=fresh, check=True, capture_output=True, timeout=100)
+        subprocess.run(command, cwd=fresh, check=True, capture_output=True, timeout=100, env=_environ())
         try:
             fresh.rename(folder)
         except OSError:  # another run was quicker
             shutil.rmtree(fresh)
     return folder
+
+
+def _environ() -> dict[str, str]:
+    """Node looks at `SSL_CERT_FILE`, which everything else honours, only when it is told to."""
+    told = {"NODE_OPTIONS": "--use-openssl-ca"} if "SSL_CERT_FILE" in os.environ else {}
+    return dict(os.environ) | told

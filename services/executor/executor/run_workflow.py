@@ -18,6 +18,7 @@ from ratchet.domain.workflow import WorkflowStatus
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import (
     Claim,
+    ClaimForgotten,
     Committed,
     ExecutionStore,
     FailureCommit,
@@ -101,7 +102,7 @@ class RunWorkflow:
                         return ending
                     budget.steps_left -= 1
             except Fenced:
-                return self._stale("fenced")
+                return await self._fenced(held, delivery)
             except Interrupted as interrupted:
                 return await self._interrupted(held, interrupted.interruption, delivery)
 
@@ -211,9 +212,15 @@ class RunWorkflow:
     def _must_leave(self, step: StepDefinition, budget: Budget) -> bool:
         return step.pool not in self._rules.pools or budget.is_spent or self._holdings.is_draining
 
+    async def _fenced(self, held: Held, delivery: Delivery) -> Ending:
+        """Somebody else has the workflow; or nobody, because the database died and forgot the claim: ask again."""
+        if await self._store.is_forgotten(held.claim.workflow_id, delivery.command_id):
+            raise ClaimForgotten(f"the database lost the claim on {held.claim.workflow_id}")
+        return self._stale("fenced")
+
     async def _interrupted(self, held: Held, why: Interruption, delivery: Delivery) -> Ending:
         if why is Interruption.LOST:
-            return self._stale("fenced")
+            return await self._fenced(held, delivery)
         try:
             return await self._leave.to_pool(held.claim, self._pool_of(held.claim, delivery))
         except Fenced:

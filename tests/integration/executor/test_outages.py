@@ -51,3 +51,26 @@ async def test_a_step_that_runs_while_the_broker_restarts_is_committed_once(
     site.gate.touch()
     await site.reaches(workflow, "Completed", seconds=60)
     assert await site.count("SELECT count(*) FROM checkpoints") == 2
+
+
+async def test_a_start_that_the_database_forgot_is_begun_again(site: Site) -> None:
+    """Starts do not wait for the disk: a database that dies may come back without one that it had answered."""
+    site.start("executor")
+    workflow = await site.begin("lingering")
+    await site.ran("linger")
+    await site.connection.execute("DELETE FROM workflow_instances WHERE id = $1", workflow)
+    site.gate.touch()
+    await site.reaches(workflow, "Completed")
+    assert await site.count("SELECT count(*) FROM checkpoints") == 2
+
+
+async def test_a_claim_that_the_database_forgot_is_taken_again(site: Site) -> None:
+    site.start("executor")
+    workflow = await site.begin("lingering")
+    await site.ran("linger")
+    await site.connection.execute(
+        "UPDATE workflow_instances SET status = 'InProgress', claim_token = NULL, claimed_by = NULL, lease_until = NULL"
+    )
+    site.gate.touch()
+    await site.reaches(workflow, "Completed")
+    assert await site.count("SELECT count(*) FROM checkpoints") == 2

@@ -51,6 +51,11 @@ LEFT JOIN claimed w ON w.id = v.id
 LEFT JOIN checkpoints c ON c.workflow_id = w.id AND c.seq = w.checkpoint_seq
 """
 
+_HELD = """
+SELECT command_id, status IN ('NotStarted', 'InProgress') AND waiting_for IS NULL AS is_free
+FROM workflow_instances WHERE id = $1
+"""
+
 # "Executing" and "Paused" both keep a running step's claim: a pause takes effect at the step's commit.
 _EXTEND = """
 UPDATE workflow_instances w SET lease_until = clock_timestamp() + $3::interval
@@ -81,6 +86,14 @@ async def claim(
     )
     answers = {row["token"]: _answer(row) for row in rows}
     return [answers[request.token] for request in requests]
+
+
+async def is_forgotten(pool: asyncpg.Pool, workflow_id: UUID, command_id: str) -> bool:
+    """Whether a claim was answered and is not in the database any more, and nothing else has happened since."""
+    row = await pool.fetchrow(_HELD, workflow_id)
+    if row is None:
+        return True
+    return bool(row["command_id"] == command_id and row["is_free"])
 
 
 async def extend(pool: asyncpg.Pool, held: Sequence[tuple[UUID, UUID]], *, lease: timedelta) -> set[UUID]:

@@ -49,7 +49,8 @@ class PostgresExecution:
     """Fulfils `ports.ExecutionStore`.
 
     `quick` is a pool whose commits do not wait for the disk. Only starts and claims use it: when the server dies with
-    one of those not yet on disk, the broker still holds the message and delivers it again.
+    one of those not yet on disk, its message is still unacknowledged, and `is_forgotten` says that it has to be handled
+    anew. Whatever is committed later waits for the disk, and with it everything before.
     """
 
     def __init__(
@@ -97,6 +98,10 @@ class PostgresExecution:
         """Release a claim without a step having been done."""
         return await self._settled(self._handovers, commits.HandOver(claim, status.value, command_id, tuple(outgoing)))
 
+    async def is_forgotten(self, workflow_id: UUID, command_id: str) -> bool:
+        """Whether the database lost what it had answered without waiting for the disk."""
+        return await claims.is_forgotten(self._pool, workflow_id, command_id)
+
     async def locate(self, workflow_id: UUID) -> WorkflowPosition | None:
         """Where a workflow stands."""
         return await inputs.locate(self._pool, workflow_id)
@@ -142,7 +147,9 @@ class PostgresExecution:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _run_starts(self, batch: list[NewWorkflow]) -> list[StartVerdict]:
-        return await starts.start(self._quick, batch, executor=self._executor, lease=self._lease)
+        # A workflow that nobody claims yet has its message acknowledged at once, so it has to be on disk by then.
+        pool = self._quick if all(item.claim is not None for item in batch) else self._pool
+        return await starts.start(pool, batch, executor=self._executor, lease=self._lease)
 
     async def _run_claims(self, batch: list[ClaimRequest]) -> list[ClaimAnswer]:
         return await claims.claim(self._quick, batch, executor=self._executor, lease=self._lease)
