@@ -50,6 +50,9 @@ def build_app() -> App:
     )
     for group, name, place, help_line in _VERBS:
         app.command(f"ratchet.cli.{place}", name=name, group=group, help=help_line)
+    audit = App(name="audit", group=OPERATE, help="The audit log.", result_action="return_value")
+    audit.command("ratchet.cli.auditing:verify", name="verify", help="Check that nobody tampered with it.")
+    app.command(audit)
     return app
 
 

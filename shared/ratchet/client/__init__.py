@@ -18,6 +18,7 @@ from ratchet.client.filters import FailedFilter, FailedSort, WorkflowFilter
 from ratchet.client.notifications import Notification, NotificationStream
 from ratchet.client.results import (
     AttemptView,
+    AuditVerification,
     CheckpointView,
     EventView,
     History,
@@ -35,6 +36,7 @@ from ratchet.messages.commands import StartWorkflow
 
 __all__ = [
     "AttemptView",
+    "AuditVerification",
     "CheckpointView",
     "Client",
     "ClientError",

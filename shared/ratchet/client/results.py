@@ -159,3 +159,28 @@ class Page(View, Generic[Item]):
 
     items: tuple[Item, ...]
     next_cursor: str | None = None
+
+
+class AuditFlaw(View):
+    """Something wrong with the audit log."""
+
+    kind: str
+    audit_id: int | None = None
+    position: int | None = None
+
+
+class AuditHead(View):
+    """The newest link of the audit log's chain."""
+
+    position: int
+    hash: str
+
+
+class AuditVerification(View):
+    """What a check of the audit log found; `unsealed` entries are too new to be chained."""
+
+    intact: bool
+    checked: int
+    unsealed: int
+    findings: tuple[AuditFlaw, ...] = ()
+    head: AuditHead

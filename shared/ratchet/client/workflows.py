@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 from weakref import WeakSet
 
@@ -18,6 +18,7 @@ from ratchet.client.filters import FailedFilter, WorkflowFilter, query_of
 from ratchet.client.http_calls import Call, HttpCalls, Query, Timing
 from ratchet.client.notifications import Following, NotificationStream
 from ratchet.client.results import (
+    AuditVerification,
     CheckpointView,
     History,
     Page,
@@ -146,6 +147,15 @@ class Client:
     ) -> Page[CheckpointView]:
         """One page of what a workflow can be restored to, oldest first, for support and admins."""
         return await self._page(CheckpointView, f"/admin/workflows/{workflow_id}/checkpoints", {}, (cursor, limit))
+
+    async def verify_audit(
+        self, *, head_position: int | None = None, head_hash: str | None = None
+    ) -> AuditVerification:
+        """Check the audit log, for admins; against the head of an earlier check if that is given."""
+        head = {"headPosition": head_position, "headHash": head_hash}
+        given = {name: str(value) for name, value in head.items() if value is not None}
+        query = f"?{urlencode(given)}" if given else ""
+        return await self._get(AuditVerification, f"/admin/audit/verification{query}")
 
     async def recover(
         self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None

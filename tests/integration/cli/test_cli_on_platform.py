@@ -137,6 +137,15 @@ def test_a_scan_is_taken_by_recovery(ratchet: Command, platform: Platform) -> No
     assert platform.sql("SELECT count(*) AS parked FROM parked_messages WHERE type = 'RestartScan'") == [{"parked": 0}]
 
 
+def test_the_audit_log_of_a_refusal_is_intact(ratchet: Command) -> None:
+    workflow_id = start(ratchet, "{}")
+    assert wait(ratchet, workflow_id) == 0
+    assert ratchet("override", workflow_id, "paused", "--reason", "refused, and audited").code == 3
+    ended = ratchet("audit", "verify", "-o", "json")
+    assert ended.code == 0, ended.err
+    assert ended.json["intact"]
+
+
 def test_people_see_their_own_and_are_told_what_they_may_not(ratchet: Command) -> None:
     workflow_id = start(ratchet, "{}", "--owner", "sarah")
     assert wait(ratchet, workflow_id) == 0

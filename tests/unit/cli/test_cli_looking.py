@@ -120,3 +120,22 @@ def test_a_refusal_says_why_what_to_do_and_how_to_find_it_in_the_logs(shell: She
     assert "--as NAME" in ended.err
     assert "correlation id corr-1" in ended.err
     assert ended.out == ""
+
+
+def test_a_tampered_audit_log_is_named_and_told_by_the_exit_code(shell: Shell) -> None:
+    finding = {"kind": "edited", "auditId": 7, "position": 5}
+    found = {"intact": False, "checked": 9, "unsealed": 0, "findings": [finding], "head": {"position": 9, "hash": "ab"}}
+    shell.answers("GET /admin/audit/verification", says(200, found))
+    ended = shell("audit", "verify")
+    assert ended.code == 1
+    for part in ("tampered", "edited", "7", "--head-position 9 --head-hash ab"):
+        assert part in ended.out
+
+
+def test_an_intact_audit_log_says_how_much_was_checked(shell: Shell) -> None:
+    found = {"intact": True, "checked": 9, "unsealed": 2, "findings": [], "head": {"position": 9, "hash": "ab"}}
+    shell.answers("GET /admin/audit/verification", says(200, found))
+    ended = shell("audit", "verify")
+    assert ended.code == 0
+    assert "9 entries" in ended.out
+    assert "2 newer entries" in ended.out
