@@ -12,11 +12,9 @@ import asyncpg
 import structlog
 
 from ratchet.adapters.postgres.engine import plain_url
+from ratchet.adapters.postgres.recovery_records import CHANNEL
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome
 from ratchet.domain.workflow import WorkflowStatus
-
-CHANNEL = "ratchet_recoveries"
-"""The recovery service notifies it with the recovery's id once the row is there."""
 
 RECONNECT_SECONDS = 0.5
 LOOK_SECONDS = 5.0

@@ -72,7 +72,7 @@ def retry_queue(delay: timedelta) -> Queue:
     )
 
 
-# A command that its consumer could not answer five times is parked rather than dropped.
+# A command that its consumer could not answer twenty times is parked rather than dropped.
 _PARKS = {"x-delivery-limit": 20, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": routes.PARKED, **_LOSSLESS}
 
 RECOVERY_QUEUES = (
