@@ -71,9 +71,8 @@ class Stage:
             "LOG_LEVEL": "ERROR",
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
-        return (
-            inherited | {"PYTHONPATH": str(HERE)} | {f"RATCHET_{key}": value for key, value in (own | settings).items()}
-        )
+        path = os.pathsep.join(filter(None, [str(HERE), inherited.get("PYTHONPATH")]))
+        return inherited | {"PYTHONPATH": path} | {f"RATCHET_{key}": value for key, value in (own | settings).items()}
 
     def start_executor(self, **settings: str) -> Executor:
         """Start one more and wait until it takes work."""

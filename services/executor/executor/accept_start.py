@@ -1,7 +1,6 @@
 """A `workflow.start`: one workflow, or an array of them, each accepted once and then advanced."""
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -47,6 +46,7 @@ class AcceptStart:
         self._parking = parking
         self._metrics = metrics
         self._slots = asyncio.Semaphore(slots)
+        self._unpacking = asyncio.Lock()
 
     async def __call__(self, message: Incoming, delivery: Delivery) -> Ending:
         """Safe to repeat.
@@ -62,19 +62,25 @@ class AcceptStart:
 
     async def _accept_all(self, message: Incoming, delivery: Delivery) -> Ending:
         shared = replace(delivery, is_shared=True)
-        outcomes = await asyncio.gather(
-            *(self._in_slot(self._accept_part(message, part, shared)) for part in _parts(message.body)),
-            return_exceptions=True,
-        )
+        begun: list[asyncio.Task[None]] = []
+        try:
+            # Arrays are unpacked one after the other: those whose turn has not come wait as the bytes they came in.
+            async with self._unpacking:
+                for part in _parts(message.body):
+                    await self._slots.acquire()
+                    task = asyncio.create_task(self._accept_part(message, part, shared))
+                    task.add_done_callback(lambda _done: self._slots.release())
+                    begun.append(task)
+            outcomes = await asyncio.gather(*begun, return_exceptions=True)
+        except asyncio.CancelledError:
+            for task in begun:
+                task.cancel()
+            raise
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 # The others have ended; when the message comes again only the unfinished ones do anything.
                 raise outcome
         return Ending.DONE
-
-    async def _in_slot(self, work: "Awaitable[None]") -> None:
-        async with self._slots:
-            await work
 
     async def _accept_part(self, message: Incoming, part: Any, delivery: Delivery) -> None:
         try:

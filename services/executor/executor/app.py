@@ -21,7 +21,7 @@ from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_in
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.adapters.readiness import consumer_checks
 from ratchet.authoring import Registry
-from ratchet.crash_points import crash_points
+from ratchet.crash_points import Reach, crash_points
 from ratchet.domain.egress import EgressRules
 from ratchet.domain.retry import Retry
 from ratchet.messages.commands import RecoveryCommand, RestartScan, encode
@@ -83,6 +83,7 @@ class _Parts:
     holdings: Holdings
     outlet: Outlet
     call_http: HttpCaller
+    reach: Reach
 
 
 async def _start(
@@ -94,10 +95,11 @@ async def _start(
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     store = PostgresExecution(servers.pool, servers.quick, executor=name, lease=settings.lease, metrics=metrics)
     holdings = Holdings(store, metrics, lease=settings.lease)
-    outlet = Outlet(store, servers.publisher)
+    reach = crash_points(settings.crash_at)
+    outlet = Outlet(store, servers.publisher, reach)
     http = HttpCaller(EgressRules.of(settings.http_allow))
     stack.push_async_callback(http.close)
-    subscriber_of = _pipeline(settings, registry, metrics, rules, _Parts(servers, store, holdings, outlet, http))
+    subscriber_of = _pipeline(settings, registry, metrics, rules, _Parts(servers, store, holdings, outlet, http, reach))
     for pool in settings.pools:
         consume(servers.broker, topology.steps_queue(pool), subscriber_of(pool), prefetch=settings.prefetch)
     checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
@@ -115,7 +117,7 @@ def _pipeline(
     settings: Settings, registry: Registry, metrics: ExecutorMetrics, rules: Rules, parts: _Parts
 ) -> Callable[[str], StepSubscriber]:
     """The use cases, from the last one in the chain to the first; the answer makes a subscriber for a pool."""
-    store, publisher, reach = parts.store, parts.servers.publisher, crash_points(settings.crash_at)
+    store, publisher, reach = parts.store, parts.servers.publisher, parts.reach
     run = RunWorkflow(
         store=store,
         registry=registry,

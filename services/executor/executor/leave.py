@@ -39,7 +39,7 @@ class Leave:
         committed = await self._store.hand_over(
             claim, status=WorkflowStatus.IN_PROGRESS, command_id=command_id, outgoing=outgoing
         )
-        await self._outlet.send(outgoing, committed)
+        self._outlet.send(outgoing, committed)
         return Ending.DONE
 
     async def completed(self, claim: Claim) -> Ending:
@@ -49,7 +49,7 @@ class Leave:
         committed = await self._store.hand_over(
             claim, status=WorkflowStatus.COMPLETED, command_id=new_id(), outgoing=outgoing
         )
-        await self._outlet.send(outgoing, committed)
+        self._outlet.send(outgoing, committed)
         if not committed.paused:
             self._metrics.finished.labels("Completed").inc()
         return Ending.DONE

@@ -86,7 +86,7 @@ class ResumeWorkflow:
             recoveries=answer.recoveries,
             correlation_id=answer.claim.correlation_id,
         )
-        await self._outlet.send(answer.announced, Committed(posted=answer.posted))
+        self._outlet.send(answer.announced, Committed(posted=answer.posted))
         return await self._run(answer.claim, delivery)
 
     async def _leave_to_recovery(self, workflow_id: UUID, delivery: Delivery) -> Ending:

@@ -164,8 +164,7 @@ class RunWorkflow:
         except StateNotStorable as error:
             return Failed(classify(error))
         self._reach(CrashPoint.AFTER_COMMIT)
-        await self._outlet.send(commit.outgoing, committed)
-        self._reach(CrashPoint.AFTER_PUBLISH)
+        self._outlet.send(commit.outgoing, committed)
         self._steps_committed.inc()
         if commit.status is WorkflowStatus.COMPLETED and not committed.paused:
             self._completed.inc()
@@ -178,14 +177,12 @@ class RunWorkflow:
         commit = after_failure(turn, failure, self._rules, dead_letter=not delivery.can_be_rejected)
         committed = await self._store.commit_failure(commit)
         self._reach(CrashPoint.AFTER_FAILURE_COMMIT)
+        self._outlet.send(commit.outgoing, committed)
         self._report(turn, commit)
         if commit.status is WorkflowStatus.EXECUTING and not committed.paused:
-            self._outlet.send_soon(commit.outgoing, committed)
             claim = held.claim
             held.claim = replace(claim, retry_count=claim.retry_count + 1, failed_attempts=commit.attempt)
             return None
-        await self._outlet.send(commit.outgoing, committed)
-        self._reach(CrashPoint.AFTER_PUBLISH)
         is_given_up = commit.status is WorkflowStatus.FAILED
         return Ending.GIVEN_UP if is_given_up and delivery.can_be_rejected else Ending.DONE
 

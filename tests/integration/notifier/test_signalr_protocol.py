@@ -106,6 +106,7 @@ async def test_events_come_as_invocations_named_after_the_event(notifier: Notifi
 
 async def test_a_cursor_in_the_address_replays(notifier: Notifier, emit: Emitter) -> None:
     await emit("sarah", count=50)
+    await (await hub(notifier, token("sarah"), after=0)).events(50)
     for version in (0, 1):
         client = await hub(notifier, token("sarah"), version, after=7)
         assert await client.events(43) == list(range(8, 51))

@@ -95,13 +95,17 @@ async def test_without_redis_tickets_are_refused_as_an_outage_and_tokens_still_w
 
 
 async def test_muted_events_are_not_pushed_but_kept_and_unmuting_brings_them_back(
-    notifier: Notifier, emit: Emitter
+    notifier: Notifier, emit: Emitter, database: asyncpg.Connection
 ) -> None:
+    async def are_kept() -> bool:
+        return bool(await database.fetchval("SELECT count(*) = 3 FROM notifications"))
+
     muted = {"muted": ["WORKFLOW_STEP_RETRYING"]}
     answer = await call(notifier, "PUT", "/preferences", token("sarah"), json=muted)
     assert answer.json()["muted"] == ["WORKFLOW_STEP_RETRYING"]
     client = await notifier.connect(token("sarah"), after=0)
     await emit("sarah", kind=EventType.STEP_RETRYING, count=3)
+    await until(are_kept)
     await emit("sarah", kind=EventType.STEP_FAILED)
     assert await client.ids(1) == [4]
     await call(notifier, "PUT", "/preferences", token("sarah"), json={"muted": []})

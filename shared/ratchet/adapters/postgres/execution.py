@@ -67,7 +67,6 @@ class PostgresExecution:
         self._steps = Coalescer(self._run_steps, key=lambda item: item.claim.workflow_id, limit=BATCH)
         self._failures = Coalescer(self._run_failures, key=lambda item: item.claim.workflow_id, limit=BATCH)
         self._handovers = Coalescer(self._run_handovers, key=lambda item: item.claim.workflow_id, limit=BATCH)
-        self._published = Coalescer(self._run_published, key=id, limit=BATCH)
 
     async def start(self, workflow: NewWorkflow) -> StartVerdict:
         """Insert a workflow unless its id is taken."""
@@ -118,7 +117,7 @@ class PostgresExecution:
 
     async def forget_published(self, outbox_ids: Sequence[int]) -> None:
         """Remove confirmed messages from the outbox."""
-        await self._published.submit(list(outbox_ids))
+        await outbox.mark_published(self._quick, outbox_ids)
 
     async def _settled(self, queue: "Coalescer[AnyCommit, Committed | None]", commit: AnyCommit) -> Committed:
         """Submit until the outcome is known: an answer that was lost says nothing about what the server did."""
@@ -168,7 +167,3 @@ class PostgresExecution:
 
     async def _run_handovers(self, batch: list[commits.HandOver]) -> list[Committed | None]:
         return await commits.hand_over(self._pool, batch, lease=self._lease)
-
-    async def _run_published(self, batch: list[list[int]]) -> list[None]:
-        await outbox.mark_published(self._quick, [outbox_id for ids in batch for outbox_id in ids])
-        return [None] * len(batch)

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
+from weakref import WeakKeyDictionary
 
 import asyncpg
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
-from aiormq.exceptions import AMQPError
+from aio_pika import IncomingMessage
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
-from faststream.rabbit.message import RabbitMessage
 
 from ratchet.adapters.rabbitmq.publisher import HEARTBEAT_SECONDS, RECONNECT_SECONDS
+from ratchet.adapters.rabbitmq.settlements import Settlements
 from ratchet.adapters.rabbitmq.topology import Queue
 from ratchet.messages.envelope import Incoming, Settlement, Unconfirmed
 
@@ -56,21 +58,43 @@ def consume(broker: RabbitBroker, queue: Queue, handler: Handler, *, prefetch: i
     """Subscribe `handler`; it is run for up to `prefetch` deliveries at once, and again and again during outages.
 
     An error that is no outage is a defect: it is logged and the message goes to the queue's dead letters.
+
+    FastStream connects, declares, subscribes, comes back after outages and stops. A message does not pass through its
+    middlewares, context, parser and decoder, which would take longer than all else done for it (see ADR 12).
     """
-
-    async def on_message(_body: bytes) -> None:
-        message: RabbitMessage = broker.context.get_local("message")
-        delivery = _Delivery(message.raw_message)
-        await delivery.settle(await _handled(handler, incoming(message.raw_message, delivery.acknowledge)))
-
     subscriber = broker.subscriber(
         RabbitQueue(queue.name, queue_type=QueueType.QUORUM, durable=True, arguments=queue.arguments),  # type: ignore[call-overload]  # quorum arguments are a plain dict here
         channel=Channel(prefetch_count=prefetch),
         ack_policy=AckPolicy.MANUAL,
-        decoder=_raw_body,
         no_reply=True,
     )
-    subscriber(on_message)
+    subscriber(_never_called)
+    subscriber.consume = _Intake(handler).take  # type: ignore[method-assign]  # there is no public way
+
+
+async def _never_called(_body: bytes) -> None:
+    raise AssertionError("unreachable: the subscriber only subscribes")
+
+
+class _Intake:
+    """From a delivery to its settlement."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._settlements: WeakKeyDictionary[AbstractChannel, Settlements] = WeakKeyDictionary()
+
+    async def take(self, msg: IncomingMessage) -> None:
+        """Handle one delivery."""
+        try:
+            channel, tag = msg.channel, msg.delivery_tag or 0
+        except ChannelInvalidStateError:  # it closed meanwhile: the message will be delivered again
+            return
+        settlements = self._settlements.get(channel)
+        if settlements is None:
+            settlements = self._settlements[channel] = Settlements(channel)
+        settlements.delivered(tag)
+        delivery = _Delivery(settlements, tag)
+        delivery.settle(await _handled(self._handler, incoming(msg, delivery.acknowledge)))
 
 
 async def stop_intake(broker: RabbitBroker) -> None:
@@ -98,28 +122,22 @@ def is_consuming(broker: RabbitBroker) -> bool:
 class _Delivery:
     """Settles one delivery, once."""
 
-    def __init__(self, raw: AbstractIncomingMessage) -> None:
-        self._raw = raw
+    def __init__(self, settlements: Settlements, tag: int) -> None:
+        self._settlements = settlements
+        self._tag = tag
         self._is_settled = False
 
     async def acknowledge(self) -> None:
-        await self.settle(Settlement.ACK)
+        self.settle(Settlement.ACK)
+        await self._settlements.told()
 
-    async def settle(self, settlement: Settlement) -> None:
-        if self._is_settled:
-            return
-        self._is_settled = True
-        try:
-            if settlement is Settlement.ACK:
-                await self._raw.ack()
-            else:
-                await self._raw.reject(requeue=False)
-        except (AMQPError, RuntimeError) as error:
-            # The channel is gone, and the broker will deliver the message again; the row will call it stale.
-            log.info("message.settle_failed", error=type(error).__name__)
+    def settle(self, settlement: Settlement) -> None:
+        if not self._is_settled:
+            self._is_settled = True
+            self._settlements.settle(self._tag, settlement)
 
 
-def incoming(raw: AbstractIncomingMessage, acknowledge: Callable[[], Awaitable[None]]) -> Incoming:
+def incoming(raw: IncomingMessage, acknowledge: Callable[[], Awaitable[None]]) -> Incoming:
     """The parts of a delivery that Ratchet looks at."""
     return Incoming(
         body=raw.body,
@@ -145,7 +163,3 @@ async def _handled(handler: Handler, message: Incoming) -> Settlement:
             return Settlement.REJECT
         await asyncio.sleep(wait)
     raise AssertionError("unreachable: the waits never end")
-
-
-async def _raw_body(message: RabbitMessage) -> bytes:
-    return message.body

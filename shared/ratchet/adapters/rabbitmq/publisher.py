@@ -1,22 +1,23 @@
 """Confirmed publishing: persistent, mandatory, pipelined, bounded in time, on its own connection."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
-from aiormq import spec
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 
+from ratchet.adapters.rabbitmq.frames import frames_of
 from ratchet.messages.envelope import Outgoing, Unconfirmed
 
 CONFIRM_TIMEOUT = timedelta(seconds=5)
 HEARTBEAT_SECONDS = 10
 RECONNECT_SECONDS = 1
-
-PERSISTENT = 2
 
 
 async def connect(amqp_url: str, *, name: str) -> AbstractRobustConnection:
@@ -62,68 +63,88 @@ class Publisher:
         return self._connection
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Return once every message is confirmed.
+        """Return once every message is confirmed. They are sent in one go, and confirmed in whatever order.
 
         Raises:
             Unconfirmed: after at most `CONFIRM_TIMEOUT`; publish the same messages again.
         """
         if not messages:
             return
+        confirms: list[_Confirm] = []
         try:
             async with asyncio.timeout(CONFIRM_TIMEOUT.total_seconds()):
-                results = await self._publish_all(messages)
-        except TimeoutError as error:
-            raise Unconfirmed([error], frozenset()) from error
-        failures = [result for result in results if isinstance(result, BaseException)]
+                confirms = await self._send(messages)
+                await asyncio.wait(confirms)
+        except (TimeoutError, AMQPError, RuntimeError) as error:  # a closed channel, for one, raises a RuntimeError
+            if not confirms:
+                raise Unconfirmed([error], frozenset()) from error
+        failures, taken = [], set[str]()
+        for message, confirm in zip(messages, confirms, strict=True):
+            failure = _failure_of(confirm)
+            if failure is None:
+                taken.add(message.message_id)
+            else:
+                failures.append(failure)
         if failures:
-            taken = frozenset(
-                message.message_id
-                for message, result in zip(messages, results, strict=True)
-                if not isinstance(result, BaseException)
-            )
-            raise Unconfirmed(failures, taken)
+            raise Unconfirmed(failures, frozenset(taken))
 
-    async def _publish_all(self, messages: Sequence[Outgoing]) -> Sequence[BaseException | None]:
-        if len(messages) == 1:
-            # The common case, without a task of its own.
+    async def _send(self, messages: Sequence[Outgoing]) -> "list[_Confirm]":
+        """One write for all. The channel's own way to publish makes one, and waits for a lock, for each message."""
+        channel = await self._channel.get_underlay_channel()
+        if not isinstance(channel, Channel):
+            raise TypeError(f"aio-pika runs on {type(channel).__name__}, which is not the channel known here")
+        now = round(time.time())
+        packed = [_pack(message, channel, now) for message in messages]
+        payload = b"".join([frames for frames in packed if isinstance(frames, bytes)])
+        async with channel.lock:
+            confirms = [_enlist(channel, *pair) for pair in zip(messages, packed, strict=True)]
             try:
-                await self._publish_one(messages[0])
-            except Exception as error:  # as gather does below: a closed channel, for one, raises a RuntimeError
-                return [error]
-            return [None]
-        return await asyncio.gather(*map(self._publish_one, messages), return_exceptions=True)
-
-    async def _publish_one(self, message: Outgoing) -> None:
-        try:
-            channel = await self._channel.get_underlay_channel()
-            await channel.basic_publish(
-                message.body,
-                exchange=message.route.exchange,
-                routing_key=message.route.routing_key,
-                properties=properties_of(message),
-                mandatory=True,
-                # Waiting for the socket as well as for the confirm would let one message pass at a time.
-                wait=False,  # type: ignore[call-arg]  # the channel has it, its abstract class lacks it
-            )
-        except asyncio.CancelledError as error:
-            # aiormq cancels what waits for a confirm when its connection dies; nobody asked this task to stop.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+                await channel.write_queue.put(ChannelFrame(payload=payload, should_close=False))
+            except BaseException:
+                # The broker has seen none of them: their numbers are the next ones' again.
+                _strike(channel, sum(isinstance(frames, bytes) for frames in packed))
                 raise
-            raise AMQPError("the connection was lost before the confirm") from error
+        return confirms
 
 
-def properties_of(message: Outgoing) -> spec.Basic.Properties:
-    """The AMQP properties of a message."""
-    headers: dict[str, Any] = dict(message.headers)
-    return spec.Basic.Properties(
-        content_type="application/json",
-        delivery_mode=PERSISTENT,
-        message_id=message.message_id,
-        correlation_id=message.correlation_id,
-        message_type=message.type,
-        timestamp=datetime.now(UTC),
-        expiration=None if message.delay is None else str(max(1, round(message.delay.total_seconds() * 1000))),
-        headers=headers,
-        app_id="ratchet",
-    )
+_Confirm = asyncio.Future[Any]
+
+
+def _pack(message: Outgoing, channel: Channel, now: int) -> bytes | ValueError:
+    """One bad message must not hold back the others."""
+    try:
+        return frames_of(message, channel.number, body_limit=channel.max_content_size, at=now)
+    except ValueError as error:
+        return error
+
+
+def _enlist(channel: Channel, message: Outgoing, frames: bytes | ValueError) -> _Confirm:
+    """Number a message as the broker will, and wait for that number."""
+    confirm: _Confirm = channel.create_future()
+    if isinstance(frames, ValueError):
+        confirm.set_exception(frames)
+        return confirm
+    channel.delivery_tag += 1
+    tag = channel.delivery_tag
+    channel.confirmations[tag] = confirm
+    # A message that no queue takes comes back by its id.
+    tags, message_id = channel.message_id_delivery_tag, message.message_id
+    tags[message_id] = tag
+    confirm.add_done_callback(lambda _done: tags.pop(message_id, None) if tags.get(message_id) == tag else None)
+    return confirm
+
+
+def _strike(channel: Channel, count: int) -> None:
+    for _ in range(count):
+        channel.confirmations.pop(channel.delivery_tag).cancel()
+        channel.delivery_tag -= 1
+
+
+def _failure_of(confirm: _Confirm) -> BaseException | None:
+    if not confirm.done():
+        confirm.cancel()
+        return TimeoutError("not confirmed in time")
+    if confirm.cancelled():
+        # aiormq cancels what waits for a confirm when its connection dies; nobody asked this task to stop.
+        return AMQPError("the connection was lost before the confirm")
+    return confirm.exception()
