@@ -143,6 +143,8 @@ class RabbitmqRecipe:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = f"{kept.get('PATH', '')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
+        # A scheduler that has nothing to do would spin for a while, on cores that others here have work for.
+        no_spinning = "+sbwt none +sbwtdcpu none +sbwtdio none"
         return {
             **kept,
             "PATH": path,
@@ -159,7 +161,7 @@ class RabbitmqRecipe:
             "RABBITMQ_MNESIA_BASE": str(self._home / "nodes"),
             "RABBITMQ_LOG_BASE": str(self._home / "logs"),
             "RABBITMQ_LOGS": "-",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": loopback,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback} {no_spinning}",
             "RABBITMQ_SERVER_START_ARGS": "-noinput",
             # The script then becomes the node itself instead of a shell that waits for it: one pid, one signal.
             "RABBITMQ_ALLOW_INPUT": "1",

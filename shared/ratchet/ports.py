@@ -84,6 +84,8 @@ class Claim:
     owner_id: str
     correlation_id: str
     step_index: int
+    current_step: str | None
+    """The id of the step at that place when the workflow came to it; None after the last one."""
     retry_count: int
     failed_attempts: int
     generation: int

@@ -71,7 +71,9 @@ async def _run(pool: asyncpg.Pool, work: list[list[list[StepCommit]]]) -> None:
 
 
 def _claim() -> Claim:
-    return Claim(uuid.uuid4(), uuid.uuid4(), "bench-plain", 1, "bench", "c", 0, 0, 0, 0, 0, None, json.dumps(STATE))
+    return Claim(
+        uuid.uuid4(), uuid.uuid4(), "bench-plain", 1, "bench", "c", 0, "step_0", 0, 0, 0, 0, None, json.dumps(STATE)
+    )
 
 
 def _start(claim: Claim) -> NewWorkflow:

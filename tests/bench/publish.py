@@ -6,11 +6,13 @@ import sys
 import time
 import uuid
 
-import aiormq
-from aiormq import spec
+import uvloop
 from chains import STATE
+from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.messages.envelope import Outgoing
+from ratchet.messages.routes import COMMANDS, START, Route
 
-IN_FLIGHT = 200
+BATCH_BYTES, LANES = 64 * 1024, 4
 
 
 def bodies(definition: str, workflows: int, bulk: int) -> list[bytes]:
@@ -33,31 +35,30 @@ def stamped(body: bytes) -> bytes:
 
 async def publish(amqp_url: str, messages: list[bytes], *, rate: float) -> None:
     """Confirmed, persistent, mandatory; as fast as it goes, or `rate` messages a second."""
-    connection = await aiormq.connect(amqp_url)
-    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-    slots = asyncio.Semaphore(len(messages) if rate else IN_FLIGHT)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    publisher = await Publisher.open(amqp_url, name="bench")
+    if rate:
+        await asyncio.gather(*(_in_time(publisher, number / rate, body) for number, body in enumerate(messages)))
+    else:
+        size = max(1, BATCH_BYTES // len(messages[0]))
+        batches = [messages[first : first + size] for first in range(0, len(messages), size)]
+        await asyncio.gather(*(_one_by_one(publisher, batches[lane::LANES]) for lane in range(LANES)))
+    await publisher.close()
 
-    async def one(number: int, body: bytes) -> None:
-        async with slots:
-            if rate:
-                await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
-                body = stamped(body)
-            await channel.basic_publish(
-                body,
-                exchange="ratchet.commands",
-                routing_key="workflow.start",
-                mandatory=True,
-                properties=spec.Basic.Properties(
-                    message_id=str(uuid.uuid4()), delivery_mode=2, content_type="application/json"
-                ),
-            )
 
-    await asyncio.gather(*(one(number, body) for number, body in enumerate(messages)))
-    await connection.close()
+async def _in_time(publisher: Publisher, wait: float, body: bytes) -> None:
+    await asyncio.sleep(wait)
+    await publisher.publish([_message(stamped(body))])
+
+
+async def _one_by_one(publisher: Publisher, batches: list[list[bytes]]) -> None:
+    for batch in batches:
+        await publisher.publish([_message(body) for body in batch])
+
+
+def _message(body: bytes) -> Outgoing:
+    return Outgoing(Route(COMMANDS, START), str(uuid.uuid4()), "StartWorkflow", body, str(uuid.uuid4()))
 
 
 if __name__ == "__main__":
     url, definition, workflows, bulk, *rest = sys.argv[1:]
-    asyncio.run(publish(url, bodies(definition, int(workflows), int(bulk)), rate=float(rest[0]) if rest else 0.0))
+    uvloop.run(publish(url, bodies(definition, int(workflows), int(bulk)), rate=float(rest[0]) if rest else 0.0))

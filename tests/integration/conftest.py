@@ -91,7 +91,8 @@ def fresh_claim(workflow: NewWorkflow) -> Claim:
     """The claim that came with the start."""
     assert workflow.claim is not None
     return Claim(
-        workflow.workflow_id, workflow.claim, "sample", 1, "sarah", "correlation", 0, 0, 0, 0, 0, None, workflow.input
+        *(workflow.workflow_id, workflow.claim, "sample", 1, "sarah", "correlation"),
+        *(0, workflow.first_step, 0, 0, 0, 0, None, workflow.input),
     )
 
 

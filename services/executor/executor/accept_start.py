@@ -158,6 +158,7 @@ def _fresh_claim(workflow: NewWorkflow) -> Claim | None:
         owner_id=workflow.owner_id,
         correlation_id=workflow.correlation_id,
         step_index=0,
+        current_step=workflow.first_step,
         retry_count=0,
         failed_attempts=0,
         generation=0,

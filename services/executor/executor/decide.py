@@ -166,6 +166,13 @@ def damaged(seq: int | None) -> Failure:
     return Failure(FailureKind.PERMANENT, "CheckpointDamaged", reason)
 
 
+def changed(claim: Claim) -> Failure:
+    """What is recorded when the code here has another step in the place where the workflow stands."""
+    where = f"step {claim.step_index} of {claim.definition} version {claim.version}"
+    reason = f"DefinitionChanged: {where} is not {claim.current_step} here; changed steps need a new version"
+    return Failure(FailureKind.PERMANENT, "DefinitionChanged", reason)
+
+
 def subject_of(claim: Claim) -> Subject:
     """The workflow, as events name it."""
     return Subject(claim.workflow_id, claim.owner_id, claim.correlation_id)

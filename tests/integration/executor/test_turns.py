@@ -72,3 +72,18 @@ async def test_steps_of_a_pool_without_executors_wait_and_are_not_lost(site: Sit
     await until("the workflow to wait for its pool", handed_over)
     site.start("executor", POOLS="other")
     await site.reaches(workflow, "Completed")
+
+
+async def test_a_step_that_is_not_the_one_the_workflow_stands_before_is_not_run(site: Site) -> None:
+    """The workflow's code was changed under the same version while it was on its way."""
+    first = site.start("executor")
+    workflow = await site.begin("elsewhere")
+    await site.reaches(workflow, "InProgress")
+    await site.connection.execute("UPDATE workflow_instances SET current_step = 'before' WHERE id = $1", workflow)
+    site.start("executor", POOLS="default,other")
+    await site.reaches(workflow, "Failed")
+    row = await site.connection.fetchrow("SELECT * FROM workflow_instances WHERE id = $1", workflow)
+    assert (row["failure_kind"], row["failure_class"]) == ("permanent", "DefinitionChanged")
+    assert "before" in row["failure_reason"]
+    assert site.counted_effects() == {"here": 1}
+    assert first.poll() is None

@@ -108,7 +108,22 @@ class RecoveryStage:
         )
         await (executor or self.executor()).start(workflow)
         assert workflow.claim is not None
-        return Claim(workflow.workflow_id, workflow.claim, "chain", 1, "sarah", "c-1", 0, 0, 0, 0, 0, None, "{}")
+        return Claim(
+            workflow.workflow_id,
+            workflow.claim,
+            "chain",
+            1,
+            "sarah",
+            "c-1",
+            0,
+            workflow.first_step,
+            0,
+            0,
+            0,
+            0,
+            None,
+            "{}",
+        )
 
     async def commit(self, claim: Claim, executor: PostgresExecution | None = None, **changes: Any) -> Claim:
         """Do the claim's step; the claim on the next one."""
@@ -131,7 +146,7 @@ class RecoveryStage:
         await (executor or self.executor()).commit_step(commit)
         return Claim(
             *(claim.workflow_id, claim.token, "chain", 1, "sarah", "c-1"),
-            *(index + 1, 0, 0, claim.generation, place.seq, place.seq, commit.state),
+            *(index + 1, following, 0, 0, claim.generation, place.seq, place.seq, commit.state),
         )
 
     async def give_up(self, claim: Claim, executor: PostgresExecution | None = None) -> None:

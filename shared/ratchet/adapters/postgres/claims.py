@@ -98,8 +98,9 @@ async def is_forgotten(pool: asyncpg.Pool, workflow_id: UUID, command_id: str) -
 
 async def extend(pool: asyncpg.Pool, held: Sequence[tuple[UUID, UUID]], *, lease: timedelta) -> set[UUID]:
     """Extend many leases in one statement; returns the tokens that still hold."""
-    ids = [workflow_id for workflow_id, _token in held]
-    rows = await pool.fetch(_EXTEND, ids, [token for _workflow_id, token in held], lease)
+    ordered = sorted(held, key=lambda pair: pair[0].int)
+    ids = [workflow_id for workflow_id, _token in ordered]
+    rows = await pool.fetch(_EXTEND, ids, [token for _workflow_id, token in ordered], lease)
     return {row["claim_token"] for row in rows}
 
 
@@ -122,6 +123,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         owner_id=row["owner_id"],
         correlation_id=row["correlation_id"],
         step_index=row["current_step_index"],
+        current_step=row["current_step"],
         retry_count=row["retry_count"],
         failed_attempts=row["failed_attempts"],
         generation=row["generation"],

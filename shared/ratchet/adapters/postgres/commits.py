@@ -41,8 +41,13 @@ FROM moved
 UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, id, message_id FROM posted
 """
 
-# Rows are locked in id order before anything else (see claims). `locked` holds each row's newest version; a row with
-# another token or position is not in it: fenced. A pause that came during the step keeps the checkpoint and the pause.
+# One pass over the rows and no lock before it: a row with another token or position does not match, then as now, when
+# somebody else changes it at the same moment (Postgres looks again at the newest version). Members come in id order, so
+# batches rarely lock in each other's way; where they do, Postgres ends one of them and it is run again.
+# A pause that came during the step keeps the checkpoint and the pause.
+_WAITS = "(m.next_waits AND NOT w.pending_inputs ? m.next_step)"
+_RELEASED = f"(m.release OR w.status = 'Paused' OR {_WAITS})"
+
 COMMIT_STEPS = f"""
 WITH member AS (
     SELECT * FROM unnest($12::uuid[], $13::uuid[], $14::int[], $15::text[], $16::int[], $17::jsonb[], $18::bytea[],
@@ -50,34 +55,29 @@ WITH member AS (
         $26::int[])
     AS m(id, token, step_index, step_id, attempt, state, checksum, started_at, status, next_step, next_waits, release,
         command_id, seq, parent_seq)
-), locked AS MATERIALIZED (
-    SELECT w.id, w.status = 'Paused' AS paused, m.next_waits AND NOT w.pending_inputs ? m.next_step AS waits
-    FROM workflow_instances w JOIN member m
-        ON w.id = m.id AND w.claim_token = m.token AND w.current_step_index = m.step_index
-    WHERE w.status IN ('Executing', 'Paused') ORDER BY w.id FOR UPDATE OF w
-), planned AS (
-    SELECT m.*, l.paused, l.waits, m.release OR l.paused OR l.waits AS released,
-        clock_timestamp() AS committed_at
-    FROM member m JOIN locked l USING (id)
 ), moved AS (
     UPDATE workflow_instances w
-    SET status = CASE WHEN p.paused THEN 'Paused' WHEN p.waits THEN 'InProgress' ELSE p.status END::workflow_status,
-        current_step_index = p.step_index + 1,
-        current_step = p.next_step,
-        waiting_for = CASE WHEN p.waits THEN p.next_step END,
-        pending_inputs = w.pending_inputs - p.step_id,
-        command_id = coalesce(p.command_id, w.command_id),
-        checkpoint_seq = p.seq, last_seq = p.seq, last_checkpoint_at = p.committed_at,
+    SET status = CASE WHEN w.status = 'Paused' THEN 'Paused' WHEN {_WAITS} THEN 'InProgress'
+            ELSE m.status END::workflow_status,
+        current_step_index = m.step_index + 1,
+        current_step = m.next_step,
+        waiting_for = CASE WHEN {_WAITS} THEN m.next_step END,
+        pending_inputs = w.pending_inputs - m.step_id,
+        command_id = coalesce(m.command_id, w.command_id),
+        checkpoint_seq = m.seq, last_seq = m.seq, last_checkpoint_at = clock_timestamp(),
         retry_count = 0, recoveries_since_progress = 0,
-        failed_attempts = CASE WHEN w.generation = 0 THEN 0 ELSE {ATTEMPTS_OF.format(step="p.next_step")} END,
-        claim_token = CASE WHEN NOT p.released THEN w.claim_token END,
-        claimed_by = CASE WHEN NOT p.released THEN w.claimed_by END,
-        lease_until = CASE WHEN NOT p.released THEN clock_timestamp() + $1::interval END,
-        finished_at = CASE WHEN p.status = 'Completed' AND NOT p.paused THEN clock_timestamp() END,
+        failed_attempts = CASE WHEN w.generation = 0 THEN 0 ELSE {ATTEMPTS_OF.format(step="m.next_step")} END,
+        claim_token = CASE WHEN NOT {_RELEASED} THEN w.claim_token END,
+        claimed_by = CASE WHEN NOT {_RELEASED} THEN w.claimed_by END,
+        lease_until = CASE WHEN NOT {_RELEASED} THEN clock_timestamp() + $1::interval END,
+        finished_at = CASE WHEN m.status = 'Completed' AND w.status <> 'Paused' THEN clock_timestamp() END,
         updated_at = clock_timestamp()
-    FROM planned p WHERE w.id = p.id
-    RETURNING p.*, w.status::text AS now, (w.pending_inputs -> p.next_step)::text AS inputs,
-        w.failed_attempts AS earlier
+    FROM member m
+    WHERE w.id = m.id AND w.claim_token = m.token AND w.current_step_index = m.step_index
+        AND w.status IN ('Executing', 'Paused')
+    RETURNING m.id, m.token, m.seq, m.parent_seq, m.step_index, m.step_id, m.attempt, m.state, m.checksum, m.started_at,
+        w.status::text AS now, w.waiting_for IS NOT NULL AS waits, w.last_checkpoint_at AS committed_at,
+        (w.pending_inputs -> m.next_step)::text AS inputs, w.failed_attempts AS earlier
 ), kept AS (
     INSERT INTO checkpoints (workflow_id, seq, parent_seq, step_index, step_id, attempt, state, checksum, claim_token,
         executor, started_at, committed_at)
@@ -166,20 +166,21 @@ async def commit_steps(
     pool: asyncpg.Pool, commits: Sequence[StepCommit], *, executor: str, lease: timedelta
 ) -> list[Committed | None]:
     """One answer for each commit, in order; None means fenced."""
+    ordered = sorted(commits, key=lambda item: item.claim.workflow_id.int)
     arguments = [
-        *_members(commits),
-        [item.step_id for item in commits],
-        [item.attempt for item in commits],
-        [item.state for item in commits],
-        [item.checksum for item in commits],
-        [item.started_at for item in commits],
-        [item.status.value for item in commits],
-        [item.next_step for item in commits],
-        [item.next_waits for item in commits],
-        [item.release for item in commits],
-        [item.command_id for item in commits],
-        [item.claim.last_seq + 1 for item in commits],
-        [item.claim.checkpoint_seq for item in commits],
+        *_members(ordered),
+        [item.step_id for item in ordered],
+        [item.attempt for item in ordered],
+        [item.state for item in ordered],
+        [item.checksum for item in ordered],
+        [item.started_at for item in ordered],
+        [item.status.value for item in ordered],
+        [item.next_step for item in ordered],
+        [item.next_waits for item in ordered],
+        [item.release for item in ordered],
+        [item.command_id for item in ordered],
+        [item.claim.last_seq + 1 for item in ordered],
+        [item.claim.checkpoint_seq for item in ordered],
         executor,
     ]
     return await _run(pool, COMMIT_STEPS, commits, arguments, lease)
@@ -237,9 +238,15 @@ async def _run(
     return [_committed(answers.get(item.claim.token), item.outgoing, ids) for item in commits]
 
 
+_ON_IT_GOES = Committed()
+"""The answer to nearly every step."""
+
+
 def _committed(row: asyncpg.Record | None, outgoing: Sequence[Outgoing], ids: dict[str, int]) -> Committed | None:
     if row is None:
         return None
+    if not outgoing and not (row["paused"] or row["waiting"] or row["inputs"] or row["earlier"]):
+        return _ON_IT_GOES
     posted = {message.message_id: ids[message.message_id] for message in outgoing if message.message_id in ids}
     return Committed(
         paused=row["paused"],
