@@ -24,7 +24,7 @@ async def verify(
         That link's hash.
     """
     async with open_client(caller) as client:
-        found = await client.verify_audit(head_position=head_position, head_hash=head_hash)
+        found = await client.audit.verify(head_position=head_position, head_hash=head_hash)
     caller.screen().answer(found.to_json(), *_lines(found))
     return ExitCode.DONE if found.intact else ExitCode.FAILED
 
