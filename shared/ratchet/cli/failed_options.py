@@ -1,7 +1,6 @@
 """Which failed workflows are meant, as options on the command line."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -36,10 +35,7 @@ class FailedOptions:
     group: str | None = None
     """Only those of this failure group (its fingerprint)."""
 
-    sort: Annotated[FailedSort, Parameter(name="--sort")] = FailedSort.OLDEST_FIRST
-    """Oldest or newest failure first."""
-
-    def filter(self) -> FailedFilter:
+    def filter(self, sort: FailedSort | None = None) -> FailedFilter:
         """What the API is asked for."""
         return FailedFilter(
             definition=self.definition,
@@ -49,5 +45,5 @@ class FailedOptions:
             older_than=self.older_than,
             text=self.text,
             group=self.group,
-            sort=self.sort,
+            sort=sort,
         )

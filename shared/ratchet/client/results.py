@@ -102,7 +102,10 @@ class EventView(View):
 
 
 class RecoveryView(View):
-    """A recovery of any kind: by itself or asked for."""
+    """A recovery of any kind, by itself or asked for.
+
+    `verification` says whether it helped: pending, verified, relapsed, superseded, or None where nothing is awaited.
+    """
 
     recovery_id: str
     kind: str
@@ -111,6 +114,8 @@ class RecoveryView(View):
     outcome: str | None = None
     detail: str | None = None
     attempted_at: datetime | None = None
+    verification: str | None = None
+    settled_at: datetime | None = None
 
 
 class History(View):
