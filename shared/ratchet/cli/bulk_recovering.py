@@ -48,9 +48,8 @@ async def preview(*, chosen: FailedOptions = NO_CHOICE, caller: Caller = NO_CALL
     lines: list[RenderableType] = [Text.assemble((f"{seen.total} workflows", "bold"), ": ", filter_text(criteria))]
     if seen.total:
         lines.append(groups_table(seen.groups))
-        lines.append(
-            Text(f"Begin it: ratchet bulk start … --expect {seen.total} --reason …  (with the same options)", "dim")
-        )
+        command = " ".join(["ratchet bulk start", *chosen.words(), f"--expect {seen.total} --reason …"])
+        lines.append(Text(f"Begin it: {command}", style="dim"))
     caller.screen().answer({"filter": criteria, **seen.to_json()}, *lines)
     return ExitCode.DONE
 

@@ -6,6 +6,7 @@ from typing import Self
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from ratchet.cli.screen import Screen
@@ -64,10 +65,16 @@ class BulkView:
 
 def _progress(seen: BulkRecovery) -> RenderableType:
     settled = seen.verified + seen.relapsed + seen.failed + seen.skipped
-    grid = Text(f"{settled} of {seen.total} settled")
-    if not seen.total:
-        return grid
-    return Group(ProgressBar(total=seen.total, completed=settled, width=BAR_WIDTH), grid)
+    grid = Table.grid(padding=(0, 2))
+    bar = ProgressBar(
+        total=max(seen.total, 1),
+        completed=settled,
+        width=BAR_WIDTH,
+        complete_style="green",
+        finished_style="green",
+    )
+    grid.add_row(bar, Text(f"{settled} of {seen.total} settled"))
+    return grid
 
 
 def _counts(seen: BulkRecovery) -> Text:

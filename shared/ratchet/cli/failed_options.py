@@ -1,6 +1,8 @@
 """Which failed workflows are meant, as options on the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from shlex import quote
 
 from cyclopts import Parameter
 
@@ -47,3 +49,14 @@ class FailedOptions:
             group=self.group,
             sort=sort,
         )
+
+    def words(self) -> list[str]:
+        """The same options as words of a command line, quoted for the shell."""
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return [
+            f"--{name.replace('_', '-')} {quote(_word(value))}" for name, value in given.items() if value is not None
+        ]
+
+
+def _word(value: object) -> str:
+    return f"{value.total_seconds():g}s" if isinstance(value, timedelta) else str(value)
