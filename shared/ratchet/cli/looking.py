@@ -1,6 +1,7 @@
 """Commands that look and change nothing: status, history, checkpoints, recovery, list, failed, groups."""
 
 import asyncio
+import json
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -14,6 +15,7 @@ from ratchet.cli.opening import open_client
 from ratchet.cli.options import Caller
 from ratchet.cli.tables import checkpoints_table, failed_table, history_tables, more, workflow_card, workflows_table
 from ratchet.cli.upkeep_tables import groups_table, recovery_card
+from ratchet.cli.wording import printable
 from ratchet.client import FailedSort, WorkflowFilter
 from ratchet.domain.workflow import WorkflowStatus
 
@@ -24,11 +26,24 @@ Statuses = Annotated[list[WorkflowStatus] | None, Parameter(negative="")]
 Sort = Annotated[FailedSort, Parameter(help="Oldest or newest failure first.")]
 
 
-async def status(workflow_id: WorkflowId, /, *, caller: Caller = NO_CALLER) -> ExitCode:
-    """Show one workflow: where it stands, its steps, and why it failed if it did."""
+async def status(
+    workflow_id: WorkflowId,
+    /,
+    *,
+    state: Annotated[bool, Parameter(negative="")] = False,
+    caller: Caller = NO_CALLER,
+) -> ExitCode:
+    """Show one workflow: where it stands, its steps, and why it failed if it did.
+
+    Parameters
+    ----------
+    state
+        Also show what the workflow carries along: the newest checkpoint's state, or its input.
+    """
     async with open_client(caller) as client:
         view, history = await asyncio.gather(client.get(workflow_id), client.history(workflow_id))
-    caller.screen().answer(view.to_json(), workflow_card(view, history.attempts), *next_steps(view))
+    carried = [Text("State", style="bold"), printable(json.dumps(view.state, indent=2))] if state else []
+    caller.screen().answer(view.to_json(), workflow_card(view, history.attempts), *carried, *next_steps(view))
     return ExitCode.DONE
 
 

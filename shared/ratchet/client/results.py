@@ -58,10 +58,11 @@ class WorkflowSummary(View):
 
 
 class WorkflowView(WorkflowSummary):
-    """One workflow with its steps."""
+    """One workflow with its steps and its state: the newest checkpoint's, or the input."""
 
     steps: tuple[StepView, ...] = ()
     next_attempt_at: datetime | None = None
+    state: Any = None
 
     def step(self, step_id: str | None) -> StepView | None:
         """The step of that id, if the definition has it."""

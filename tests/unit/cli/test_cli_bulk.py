@@ -7,6 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from ratchet.cli.bulk_view import BulkView
+from ratchet.cli.screen import Screen
+from ratchet.client import BulkRecovery
 
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.scripted import problem, says
@@ -236,3 +239,20 @@ def test_a_refusal_says_where_to_look(shell: Shell, answer: Any, hint: str) -> N
     ended = shell("bulk", "cancel", ID, "--reason", "r")
     assert ended.code == 3
     assert hint in ended.err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_progress_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with BulkView(Screen(as_json=False, stdout=terminal, stderr=terminal)) as shown:
+        for seen in (bulk(verified=1, pending=2), bulk("completed")):
+            shown.show(BulkRecovery.model_validate(seen))
+    drawn = terminal.getvalue()
+    assert "3 of 3 settled" in drawn
+    assert "completed" in drawn
+    assert "\x1b[" in drawn
