@@ -1,5 +1,6 @@
 """The pages of the project: links lead somewhere, named commands and files exist, decisions have their form."""
 
+import os
 import re
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_the_commands_of_the_runbook_exist() -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={"NO_COLOR": "1"},
+        env=os.environ | {"NO_COLOR": "1"},
     )
     offered = set(re.findall(r"[a-z]+", result.stdout))
     assert named

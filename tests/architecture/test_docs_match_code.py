@@ -5,8 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 from pydantic import BaseModel
 from ratchet.adapters.rabbitmq import topology
+from ratchet.cli.exit_codes import ExitCode
+from ratchet.cli.verbs import build_app
 from ratchet.domain.workflow import TRANSITIONS
 from ratchet.messages import commands, events, routes
 from ratchet.messages.commands import RecoveryCommand
@@ -127,6 +130,27 @@ def _samples() -> list[Event]:
         *(events.plain(kind) for kind in (EventType.COMPLETED, EventType.CANCELLED)),
         *(events.plain(kind) for kind in (EventType.PAUSED, EventType.RESUMED)),
     ]
+
+
+# --- command line -----------------------------------------------------------------------------------------------------
+
+
+def test_every_verb_is_listed_once() -> None:
+    listed = [names(row[0])[0].removeprefix("ratchet ") for row in rows(section("command-line.md", "Verbs"))]
+    assert sorted(listed) == sorted(_verbs_of(build_app()))
+
+
+def test_every_exit_code_is_listed() -> None:
+    listed = [int(row[0]) for row in rows(section("command-line.md", "Exit codes"))]
+    assert listed == [code.value for code in ExitCode]
+
+
+def _verbs_of(app: App, before: str = "") -> list[str]:
+    found: list[str] = []
+    for name in app:
+        if not name.startswith("-"):
+            found += _verbs_of(app[name], f"{before}{name} ") or [f"{before}{name}"]
+    return found
 
 
 # --- configuration ----------------------------------------------------------------------------------------------------

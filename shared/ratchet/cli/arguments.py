@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
@@ -21,8 +22,13 @@ def _duration(_type: type[Any], tokens: Sequence[Token]) -> timedelta:
 
 
 Age = Annotated[timedelta, Parameter(converter=_duration)]
-Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=200))]
-Reason = Annotated[str | None, Parameter(name="--reason")]
+WorkflowId = Annotated[UUID, Parameter(help="The workflow.")]
+Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=200), help="How many at most, 1 to 200.")]
+Cursor = Annotated[str | None, Parameter(help="Go on where the last page ended.")]
+Reason = Annotated[str | None, Parameter(help="Why; kept in the audit log.")]
+NeededReason = Annotated[str, Parameter(help="Why; kept in the audit log.")]
+Watch = Annotated[bool, Parameter(negative="", help="Follow what comes of it, to its end.")]
+Patience = Annotated[Age | None, Parameter(help="Stop watching after this long: 90s, 15m.")]
 
 
 def json_object(text: str) -> dict[str, Any]:

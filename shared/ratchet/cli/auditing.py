@@ -1,14 +1,39 @@
-"""`ratchet audit verify`: is the audit log as it was written?"""
+"""`ratchet audit …`: who did what, and is the log as it was written (admins)?"""
 
+from typing import Annotated
+from uuid import UUID
+
+from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
+from ratchet.cli.arguments import Cursor, Limit
 from ratchet.cli.exit_codes import ExitCode
 from ratchet.cli.opening import open_client
 from ratchet.cli.options import Caller
-from ratchet.client import AuditVerification
+from ratchet.cli.tables import columns, more
+from ratchet.cli.upkeep_tables import audit_table
+from ratchet.client import AuditFilter, AuditVerification
 
 NO_CALLER = Caller()
+
+
+async def list_audit(
+    *,
+    workflow: Annotated[UUID | None, Parameter(help="Only what was done to this workflow.")] = None,
+    actor: Annotated[str | None, Parameter(help="Only what this person did.")] = None,
+    action: Annotated[str | None, Parameter(help="Only this action, like recover.")] = None,
+    outcome: Annotated[str | None, Parameter(help="Only what ended so, like refused.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    caller: Caller = NO_CALLER,
+) -> ExitCode:
+    """List what people did and what was refused them, newest first (admins)."""
+    filters = AuditFilter(workflow_id=workflow, actor=actor, action=action, outcome=outcome)
+    async with open_client(caller) as client:
+        page = await client.audit.list(filters, cursor=cursor, limit=limit)
+    caller.screen().answer(page.to_json(), audit_table(page.items), more(page))
+    return ExitCode.DONE
 
 
 async def verify(
@@ -24,7 +49,7 @@ async def verify(
         That link's hash.
     """
     async with open_client(caller) as client:
-        found = await client.verify_audit(head_position=head_position, head_hash=head_hash)
+        found = await client.audit.verify(head_position=head_position, head_hash=head_hash)
     caller.screen().answer(found.to_json(), *_lines(found))
     return ExitCode.DONE if found.intact else ExitCode.FAILED
 
@@ -41,7 +66,7 @@ def _lines(found: AuditVerification) -> list[Text | Table]:
 
 
 def _table(found: AuditVerification) -> Table:
-    table = Table("what", "entry", "position")
+    table = columns("what", "entry", "position")
     for finding in found.findings:
         table.add_row(finding.kind, str(finding.audit_id or "-"), str(finding.position or "-"))
     return table

@@ -18,7 +18,8 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODE_HELP = """
-Exit codes: 0 done · 1 the workflow failed, or the doctor found something red · 2 wrong usage or settings ·
-3 refused (not found, not allowed, wrong state) · 4 a server is away or failed · 5 the outcome is not known yet ·
-6 the workflow was cancelled · 130 interrupted · 141 the reader of the output left
+Exit codes: 0 done · 1 the workflow or something in a bulk recovery failed, the doctor found something red, or the audit
+log was tampered with · 2 wrong usage or settings · 3 refused, or would be (not found, not allowed, wrong state) ·
+4 a server is away or failed · 5 the outcome is not known yet · 6 it was cancelled ·
+130 interrupted · 141 the reader of the output left
 """

@@ -1,7 +1,8 @@
 """Which failed workflows are meant, as options on the command line."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from shlex import quote
 
 from cyclopts import Parameter
 
@@ -36,10 +37,7 @@ class FailedOptions:
     group: str | None = None
     """Only those of this failure group (its fingerprint)."""
 
-    sort: Annotated[FailedSort, Parameter(name="--sort")] = FailedSort.OLDEST_FIRST
-    """Oldest or newest failure first."""
-
-    def filter(self) -> FailedFilter:
+    def filter(self, sort: FailedSort | None = None) -> FailedFilter:
         """What the API is asked for."""
         return FailedFilter(
             definition=self.definition,
@@ -49,5 +47,16 @@ class FailedOptions:
             older_than=self.older_than,
             text=self.text,
             group=self.group,
-            sort=self.sort,
+            sort=sort,
         )
+
+    def words(self) -> list[str]:
+        """The same options as words of a command line, quoted for the shell."""
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return [
+            f"--{name.replace('_', '-')} {quote(_word(value))}" for name, value in given.items() if value is not None
+        ]
+
+
+def _word(value: object) -> str:
+    return f"{value.total_seconds():g}s" if isinstance(value, timedelta) else str(value)

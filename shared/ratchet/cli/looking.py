@@ -1,52 +1,54 @@
-"""Commands that look and change nothing: status, history, checkpoints, list, failed."""
+"""Commands that look and change nothing: status, history, checkpoints, recovery, list, failed, groups."""
 
 import asyncio
-from typing import Annotated, TypeVar
-from uuid import UUID
+import json
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.text import Text
 
-from ratchet.cli.arguments import Limit
+from ratchet.cli.arguments import Cursor, Limit, WorkflowId
 from ratchet.cli.exit_codes import ExitCode
 from ratchet.cli.failed_options import FailedOptions
 from ratchet.cli.next_steps import next_steps
 from ratchet.cli.opening import open_client
 from ratchet.cli.options import Caller
-from ratchet.cli.tables import checkpoints_table, failed_table, history_tables, workflow_card, workflows_table
-from ratchet.client import Page, View, WorkflowFilter
+from ratchet.cli.tables import checkpoints_table, failed_table, history_tables, more, workflow_card, workflows_table
+from ratchet.cli.upkeep_tables import groups_table, recovery_card
+from ratchet.cli.wording import printable
+from ratchet.client import FailedSort, WorkflowFilter
 from ratchet.domain.workflow import WorkflowStatus
 
 NO_CALLER = Caller()
 NO_CHOICE = FailedOptions()
 
-Shown = TypeVar("Shown", bound=View)
-
 Statuses = Annotated[list[WorkflowStatus] | None, Parameter(negative="")]
+Sort = Annotated[FailedSort, Parameter(help="Oldest or newest failure first.")]
 
 
-async def status(workflow_id: UUID, /, *, caller: Caller = NO_CALLER) -> ExitCode:
+async def status(
+    workflow_id: WorkflowId,
+    /,
+    *,
+    state: Annotated[bool, Parameter(negative="")] = False,
+    caller: Caller = NO_CALLER,
+) -> ExitCode:
     """Show one workflow: where it stands, its steps, and why it failed if it did.
 
     Parameters
     ----------
-    workflow_id
-        The workflow.
+    state
+        Also show what the workflow carries along: the newest checkpoint's state, or its input.
     """
     async with open_client(caller) as client:
         view, history = await asyncio.gather(client.get(workflow_id), client.history(workflow_id))
-    caller.screen().answer(view.to_json(), workflow_card(view, history.attempts), *next_steps(view))
+    carried = [Text("State", style="bold"), printable(json.dumps(view.state, indent=2))] if state else []
+    caller.screen().answer(view.to_json(), workflow_card(view, history.attempts), *carried, *next_steps(view))
     return ExitCode.DONE
 
 
-async def history(workflow_id: UUID, /, *, caller: Caller = NO_CALLER) -> ExitCode:
-    """Show all that happened to one workflow: attempts, checkpoints, recoveries, events.
-
-    Parameters
-    ----------
-    workflow_id
-        The workflow.
-    """
+async def history(workflow_id: WorkflowId, /, *, caller: Caller = NO_CALLER) -> ExitCode:
+    """Show all that happened to one workflow: attempts, checkpoints, recoveries, events."""
     async with open_client(caller) as client:
         found = await client.history(workflow_id)
     caller.screen().answer(found.to_json(), history_tables(found))
@@ -54,24 +56,31 @@ async def history(workflow_id: UUID, /, *, caller: Caller = NO_CALLER) -> ExitCo
 
 
 async def checkpoints(
-    workflow_id: UUID, /, *, limit: Limit = 50, cursor: str | None = None, caller: Caller = NO_CALLER
+    workflow_id: WorkflowId, /, *, limit: Limit = 50, cursor: Cursor = None, caller: Caller = NO_CALLER
 ) -> ExitCode:
-    """Show the checkpoints that one workflow can be restored to, oldest first (support and admins).
+    """Show the checkpoints that one workflow can be restored to, oldest first (support and admins)."""
+    async with open_client(caller) as client:
+        page = await client.checkpoints(workflow_id, cursor=cursor, limit=limit)
+    hints = (
+        Text(f"Look first:      ratchet preview {workflow_id} --checkpoint SEQ", style="dim"),
+        Text(f"Go back to one:  ratchet restore {workflow_id} SEQ --reason …", style="dim"),
+    )
+    caller.screen().answer(page.to_json(), checkpoints_table(page.items), more(page), *hints)
+    return ExitCode.DONE
+
+
+async def recovery(workflow_id: WorkflowId, recovery_id: str, /, *, caller: Caller = NO_CALLER) -> ExitCode:
+    """Show what came of one recovery or other action; the exit code says it (0 done, 1 failed or refused, 5 not yet).
 
     Parameters
     ----------
-    workflow_id
-        The workflow.
-    limit
-        How many at most, 1 to 200.
-    cursor
-        Go on where the last page ended.
+    recovery_id
+        The recovery's id, as the action told it.
     """
     async with open_client(caller) as client:
-        page = await client.checkpoints(workflow_id, cursor=cursor, limit=limit)
-    hint = Text(f"Go back to one: ratchet restore {workflow_id} SEQ --reason …", style="dim")
-    caller.screen().answer(page.to_json(), checkpoints_table(page.items), _more(page), hint)
-    return ExitCode.DONE
+        found = await client.recovery(workflow_id, recovery_id)
+    caller.screen().answer(found.to_json(), recovery_card(found))
+    return {None: ExitCode.UNKNOWN, True: ExitCode.DONE, False: ExitCode.FAILED}[found.success]
 
 
 async def list_workflows(
@@ -80,7 +89,7 @@ async def list_workflows(
     definition: str | None = None,
     owner: str | None = None,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
     caller: Caller = NO_CALLER,
 ) -> ExitCode:
     """List workflows, newest first: your own, or everybody's for support and admins.
@@ -93,41 +102,38 @@ async def list_workflows(
         Only those of this definition.
     owner
         Only this person's (support and admins).
-    limit
-        How many at most, 1 to 200.
-    cursor
-        Go on where the last page ended.
     """
     filters = WorkflowFilter(status=tuple(status or ()), definition=definition, owner=owner)
     async with open_client(caller) as client:
         page = await client.list(filters, cursor=cursor, limit=limit)
-    caller.screen().answer(page.to_json(), workflows_table(page.items), _more(page))
+    caller.screen().answer(page.to_json(), workflows_table(page.items), more(page))
     return ExitCode.DONE
 
 
 async def failed(
     *,
     chosen: FailedOptions = NO_CHOICE,
+    sort: Sort = FailedSort.OLDEST_FIRST,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
     caller: Caller = NO_CALLER,
 ) -> ExitCode:
-    """List failed workflows, the oldest failure first (support and admins).
-
-    Parameters
-    ----------
-    limit
-        How many at most, 1 to 200.
-    cursor
-        Go on where the last page ended.
-    """
+    """List failed workflows, the oldest failure first (support and admins)."""
     async with open_client(caller) as client:
-        page = await client.failed(chosen.filter(), cursor=cursor, limit=limit)
-    caller.screen().answer(page.to_json(), failed_table(page.items), _more(page))
+        page = await client.failed(chosen.filter(sort), cursor=cursor, limit=limit)
+    caller.screen().answer(page.to_json(), failed_table(page.items), more(page))
     return ExitCode.DONE
 
 
-def _more(page: Page[Shown]) -> Text:
-    if page.next_cursor is None:
-        return Text(f"{len(page.items)} shown, no more.", style="dim")
-    return Text(f"{len(page.items)} shown; go on with --cursor {page.next_cursor}", style="dim")
+async def groups(
+    *, chosen: FailedOptions = NO_CHOICE, limit: Limit = 50, cursor: Cursor = None, caller: Caller = NO_CALLER
+) -> ExitCode:
+    """Group failures that look alike, the largest group first (support and admins)."""
+    async with open_client(caller) as client:
+        page = await client.failure_groups(chosen.filter(), cursor=cursor, limit=limit)
+    hints = (
+        Text("Its workflows:     ratchet failed --group GROUP", style="dim"),
+        Text("Recover them all:  ratchet bulk preview --group GROUP", style="dim"),
+    )
+    caller.screen().answer(page.to_json(), groups_table(page.items), more(page), *hints)
+    return ExitCode.DONE

@@ -17,7 +17,11 @@ def _commands(view: WorkflowView) -> list[tuple[str, str]]:
         return [("let it go on", f"resume {identity}")]
     if view.status is not WorkflowStatus.FAILED:
         return []
-    commands = [("try the step again", f"retry {identity}"), ("go on from checkpoint", f"recover {identity}")]
+    commands = [
+        ("try the step again", f"retry {identity}"),
+        ("go on from checkpoint", f"recover {identity}"),
+        ("see first what it does", f"preview {identity}"),
+    ]
     step = view.step(view.current_step)
     if step is not None and step.optional:
         commands.append(("go on without the step", f"skip {identity}"))

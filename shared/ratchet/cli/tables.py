@@ -1,6 +1,7 @@
 """Workflows, histories and lists as tables."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -14,14 +15,18 @@ from ratchet.client.results import (
     CheckpointView,
     EventView,
     History,
+    Page,
     RecoveryView,
     StepView,
     WorkflowSummary,
     WorkflowView,
 )
+from ratchet.client.upkeep_results import BulkProgress
 from ratchet.domain.workflow import LIVE, WorkflowStatus
 
 MARKS = {"done": ("✓", "green"), "skipped": ("↷", "yellow"), "current": ("▸", "cyan"), "pending": ("·", "dim")}
+
+VERDICT_STYLES = {"verified": "green", "relapsed": "red"}
 
 _CURRENT_MARKS = {
     WorkflowStatus.FAILED: ("✗", "bold red"),
@@ -30,18 +35,38 @@ _CURRENT_MARKS = {
 }
 
 
+def columns(*names: str) -> Table:
+    """An empty table; long cells are folded, so that whatever is copied is whole."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def facts_grid(facts: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Names and values below each other."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        grid.add_row(Text(name, style="dim"), value)
+    return grid
+
+
+def more(page: Page[Any] | BulkProgress) -> Text:
+    """Below a list: how to go on."""
+    if page.next_cursor is None:
+        return Text(f"{len(page.items)} shown, no more.", style="dim")
+    return Text(f"{len(page.items)} shown; go on with --cursor {page.next_cursor}", style="dim")
+
+
 def workflow_card(view: WorkflowView, attempts: Sequence[AttemptView] = (), *, moving: bool = False) -> RenderableType:
     """One workflow: heading, what matters about its state, its steps; with `moving` the current step's mark turns."""
     heading = Text.assemble(plain(view.definition, "bold"), f" v{view.version}  ", status_text(view.status))
-    facts = Table.grid(padding=(0, 2))
-    for name, value in _facts(view):
-        facts.add_row(Text(name, style="dim"), value)
-    return Group(heading, facts, Text(), steps_table(view, attempts, moving=moving))
+    return Group(heading, facts_grid(_facts(view)), Text(), steps_table(view, attempts, moving=moving))
 
 
 def steps_table(view: WorkflowView, attempts: Sequence[AttemptView] = (), *, moving: bool = False) -> Table:
     """The steps with their marks, how often each was tried, and the last trouble."""
-    table = _table("", "step", "tries", "done", "note")
+    table = columns("", "step", "tries", "done", "note")
     for step in view.steps:
         own = [attempt for attempt in attempts if attempt.step_id == step.step_id]
         mark = _mark(view, step, moving=moving)
@@ -52,7 +77,7 @@ def steps_table(view: WorkflowView, attempts: Sequence[AttemptView] = (), *, mov
 
 def workflows_table(items: Iterable[WorkflowSummary]) -> Table:
     """Workflows as a list."""
-    table = _table("workflow", "definition", "status", "step", "owner", "updated")
+    table = columns("workflow", "definition", "status", "step", "owner", "updated")
     for item in items:
         table.add_row(
             str(item.workflow_id),
@@ -67,7 +92,7 @@ def workflows_table(items: Iterable[WorkflowSummary]) -> Table:
 
 def failed_table(items: Iterable[WorkflowSummary]) -> Table:
     """Failed workflows with why and since when."""
-    table = _table("workflow", "definition", "step", "kind", "owner", "failed", "reason")
+    table = columns("workflow", "definition", "step", "kind", "owner", "failed", "reason")
     for item in items:
         table.add_row(
             str(item.workflow_id),
@@ -83,7 +108,7 @@ def failed_table(items: Iterable[WorkflowSummary]) -> Table:
 
 def checkpoints_table(items: Iterable[CheckpointView]) -> Table:
     """What a workflow can be restored to; the marked one is where it stands."""
-    table = _table("", "seq", "step", "committed", "note")
+    table = columns("", "seq", "step", "committed", "note")
     for item in items:
         note = "damaged" if item.intact is False else "skipped" if item.skipped else ""
         table.add_row(
@@ -109,7 +134,7 @@ def history_tables(history: History) -> RenderableType:
 
 
 def _attempts_table(attempts: Iterable[AttemptView]) -> Table:
-    table = _table("step", "attempt", "outcome", "finished", "reason")
+    table = columns("step", "attempt", "outcome", "finished", "reason")
     for attempt in attempts:
         style = "green" if attempt.outcome == "succeeded" else "red"
         table.add_row(
@@ -123,12 +148,13 @@ def _attempts_table(attempts: Iterable[AttemptView]) -> Table:
 
 
 def _recoveries_table(recoveries: Iterable[RecoveryView]) -> Table:
-    table = _table("kind", "by", "outcome", "when", "why")
+    table = columns("kind", "by", "outcome", "verdict", "when", "why")
     for recovery in recoveries:
         table.add_row(
             plain(recovery.kind),
             plain(recovery.actor),
             plain(recovery.outcome),
+            plain(recovery.verification, VERDICT_STYLES.get(recovery.verification or "", "")),
             clock_time(recovery.attempted_at),
             plain(recovery.reason or recovery.detail),
         )
@@ -136,7 +162,7 @@ def _recoveries_table(recoveries: Iterable[RecoveryView]) -> Table:
 
 
 def _events_table(events: Iterable[EventView]) -> Table:
-    table = _table("when", "event", "step", "reason")
+    table = columns("when", "event", "step", "reason")
     for event in events:
         table.add_row(
             clock_time(event.time),
@@ -188,10 +214,3 @@ def _note(view: WorkflowView, step: StepView, attempts: Sequence[AttemptView]) -
         return Text("waits for a command", style="yellow")
     failed = [attempt for attempt in attempts if attempt.outcome == "failed"]
     return plain(failed[-1].reason, "red") if failed else Text()
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

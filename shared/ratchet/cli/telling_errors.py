@@ -19,6 +19,16 @@ from ratchet.client.errors import (
 from ratchet.domain.errors import RatchetError
 from ratchet.domain.failure import sanitise
 
+# What the problem is about tells more than its status.
+_HINTS_BY_TYPE = {
+    "unknown-recovery": "See which there are: ratchet history ID, or ratchet bulk list",
+    "unknown-checkpoint": "See which there are: ratchet checkpoints ID",
+    "not-found": "See which there are: ratchet parked list, or ratchet list",
+    "already-settled": "See what became of it: ratchet bulk list, or ratchet parked list --resolved",
+    "not-replayable": "If it is of no use: ratchet parked discard ID --reason …",
+    "damaged-checkpoint": "See which are intact: ratchet checkpoints ID",
+}
+
 _HINTS = {
     401: "The token is not accepted: it may be too old or from another platform. For development: ratchet token",
     403: "Only the owner, support or admins may do that. Ask as somebody else: --as NAME --role ROLE",
@@ -32,8 +42,9 @@ def tell(error: RatchetError) -> ExitCode:
     console = console_on(sys.stderr)
     lines = [Text.assemble(("error: ", "bold red"), sanitise(str(error)))]
     if isinstance(error, Problem):
-        if error.status in _HINTS:
-            lines.append(Text(_HINTS[error.status], style="dim"))
+        hint = _HINTS_BY_TYPE.get(error.type.rpartition(":")[2]) or _HINTS.get(error.status)
+        if hint:
+            lines.append(Text(hint, style="dim"))
         if error.correlation_id:
             lines.append(Text(f"In the logs: correlation id {sanitise(error.correlation_id)}", style="dim"))
     for line in lines:

@@ -17,7 +17,10 @@ _VERBS: tuple[tuple[Group, str, str, str], ...] = (
     (LOOK, "history", "looking:history", "Show all that happened to one workflow."),
     (LOOK, "list", "looking:list_workflows", "List workflows, newest first."),
     (LOOK, "failed", "looking:failed", "List failed workflows, the oldest failure first."),
+    (LOOK, "groups", "looking:groups", "Group failures that look alike."),
     (LOOK, "checkpoints", "looking:checkpoints", "Show what one workflow can be restored to."),
+    (LOOK, "preview", "previewing:preview", "Show what a restore or a recovery would do."),
+    (LOOK, "recovery", "looking:recovery", "Show what came of one recovery."),
     (LOOK, "tail", "watching:tail", "Show events as they happen."),
     (ACT, "recover", "acting:recover", "Let a failed workflow go on from its newest intact checkpoint."),
     (ACT, "retry", "acting:retry", "Try the failed step again."),
@@ -27,9 +30,47 @@ _VERBS: tuple[tuple[Group, str, str, str], ...] = (
     (ACT, "cancel", "acting:cancel", "End a workflow where it stands."),
     (ACT, "restore", "acting:restore", "Go back to a chosen checkpoint and on from there."),
     (ACT, "override", "acting:override", "Set a workflow's status by hand."),
+    (OPERATE, "overview", "overseeing:overview", "Show how the platform stands."),
     (OPERATE, "doctor", "doctor.command:doctor", "Check the servers and services, and say what to do."),
     (OPERATE, "scan", "starting:scan", "Look for interrupted workflows now."),
+    (OPERATE, "breaker", "overseeing:breaker", "Show whether the scan rescues, and what the last one did."),
     (OPERATE, "token", "making_tokens:token", "Make a token for development."),
+)
+
+_FAMILIES: tuple[tuple[Group, str, str, tuple[tuple[str, str, str], ...]], ...] = (
+    (
+        ACT,
+        "bulk",
+        "Recover many failed workflows at once, canaries first.",
+        (
+            ("preview", "bulk_recovering:preview", "Show how many would be recovered, and by what they failed."),
+            ("start", "bulk_recovering:start", "Recover every failed workflow that is meant."),
+            ("watch", "bulk_recovering:watch", "Follow one until it ends; the exit code says how."),
+            ("status", "bulk_recovering:status", "Show how far one has come, workflow by workflow."),
+            ("list", "bulk_recovering:list_bulk", "List bulk recoveries, newest first."),
+            ("cancel", "bulk_recovering:cancel", "Begin nothing more."),
+        ),
+    ),
+    (
+        OPERATE,
+        "parked",
+        "Messages that nobody could act on.",
+        (
+            ("list", "parking:list_parked", "List them, the longest parked first."),
+            ("show", "parking:show", "Show one with its body."),
+            ("replay", "parking:replay", "Send one again."),
+            ("discard", "parking:discard", "Give one up."),
+        ),
+    ),
+    (
+        OPERATE,
+        "audit",
+        "The audit log.",
+        (
+            ("list", "auditing:list_audit", "List who did what, newest first."),
+            ("verify", "auditing:verify", "Check that nobody tampered with it."),
+        ),
+    ),
 )
 
 HELP = f"""Workflows that recover by themselves, from the command line.
@@ -50,9 +91,11 @@ def build_app() -> App:
     )
     for group, name, place, help_line in _VERBS:
         app.command(f"ratchet.cli.{place}", name=name, group=group, help=help_line)
-    audit = App(name="audit", group=OPERATE, help="The audit log.", result_action="return_value")
-    audit.command("ratchet.cli.auditing:verify", name="verify", help="Check that nobody tampered with it.")
-    app.command(audit)
+    for group, name, help_line, verbs in _FAMILIES:
+        family = App(name=name, group=group, help=help_line, result_action="return_value")
+        for verb, place, verb_help in verbs:
+            family.command(f"ratchet.cli.{place}", name=verb, help=verb_help)
+        app.command(family)
     return app
 
 

@@ -47,3 +47,9 @@ def span(duration: timedelta) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def printable(text: str, style: str = "") -> Text:
+    """Text of several lines without anything that could steer the terminal: that is shown escaped."""
+    shown = (char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
+    return Text("".join(shown), style=style)

@@ -1,9 +1,12 @@
 """Which workflows a list shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from enum import StrEnum
+from uuid import UUID
+
+from pydantic.alias_generators import to_camel
 
 from ratchet.domain.workflow import FailureKind, WorkflowStatus
 
@@ -38,14 +41,25 @@ class FailedFilter:
     sort: FailedSort | None = None
 
 
-def query_of(filters: WorkflowFilter | FailedFilter) -> dict[str, str | Sequence[str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Of the audit log's entries; everything that is given must hold."""
+
+    workflow_id: UUID | None = None
+    actor: str | None = None
+    action: str | None = None
+    outcome: str | None = None
+
+
+def query_of(filters: WorkflowFilter | FailedFilter | AuditFilter) -> dict[str, str | Sequence[str]]:
     """The filter as query parameters, without what was left out."""
     named = {entry.name: getattr(filters, entry.name) for entry in fields(filters)}
-    return {_wire_name(name): _wire_value(value) for name, value in named.items() if value not in (None, ())}
+    return {to_camel(name): _wire_value(value) for name, value in named.items() if value not in (None, ())}
 
 
-def _wire_name(name: str) -> str:
-    return "olderThan" if name == "older_than" else name
+def criteria_of(filters: FailedFilter) -> dict[str, str | Sequence[str]]:
+    """Which failed workflows are meant, without their order, which means nothing to groups and bulk recoveries."""
+    return query_of(replace(filters, sort=None))
 
 
 def _wire_value(value: object) -> str | list[str]:

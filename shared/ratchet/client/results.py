@@ -58,10 +58,11 @@ class WorkflowSummary(View):
 
 
 class WorkflowView(WorkflowSummary):
-    """One workflow with its steps."""
+    """One workflow with its steps and its state: the newest checkpoint's, or the input."""
 
     steps: tuple[StepView, ...] = ()
     next_attempt_at: datetime | None = None
+    state: Any = None
 
     def step(self, step_id: str | None) -> StepView | None:
         """The step of that id, if the definition has it."""
@@ -102,7 +103,10 @@ class EventView(View):
 
 
 class RecoveryView(View):
-    """A recovery of any kind: by itself or asked for."""
+    """A recovery of any kind, by itself or asked for.
+
+    `verification` says whether it helped: pending, verified, relapsed, superseded, or None where nothing is awaited.
+    """
 
     recovery_id: str
     kind: str
@@ -111,6 +115,8 @@ class RecoveryView(View):
     outcome: str | None = None
     detail: str | None = None
     attempted_at: datetime | None = None
+    verification: str | None = None
+    settled_at: datetime | None = None
 
 
 class History(View):

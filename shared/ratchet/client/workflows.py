@@ -1,48 +1,43 @@
 """The client of the admin API: start workflows, look at them, act on them, wait for them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Self
 from uuid import UUID
 from weakref import WeakSet
 
 import httpx2
 
+from ratchet.client.asking import Asking, Where
+from ratchet.client.auditing import AuditLog
+from ratchet.client.bulk import BulkRecoveries
 from ratchet.client.endpoints import Endpoints, TokenSource, endpoints_from
-from ratchet.client.errors import Problem, ServerUnreachable
-from ratchet.client.filters import FailedFilter, WorkflowFilter, query_of
-from ratchet.client.http_calls import Call, HttpCalls, Query, Timing
+from ratchet.client.errors import ServerUnreachable
+from ratchet.client.filters import FailedFilter, WorkflowFilter, criteria_of, query_of
+from ratchet.client.http_calls import Call, HttpCalls, Timing
 from ratchet.client.notifications import Following, NotificationStream
+from ratchet.client.parked import ParkedMessages
 from ratchet.client.results import (
-    AuditVerification,
     CheckpointView,
     History,
     Page,
     RecoveryResult,
     RecoveryState,
     StartedWorkflow,
-    View,
     WorkflowSummary,
     WorkflowView,
 )
+from ratchet.client.upkeep_results import FailureGroup, Overview, RestorePreview, ScanReport, ScanRequested
 from ratchet.client.waiting import Patience, until_ended
-from ratchet.domain.recovery import RecoveryOutcome
 from ratchet.domain.workflow import WorkflowStatus
-
-OUTCOME_WAIT = timedelta(seconds=30)
-"""How long a manual action is followed up when its outcome was not known at first."""
-
-OUTCOME_LOOK = timedelta(milliseconds=500)
-
-Kind = TypeVar("Kind", bound=View)
 
 
 class Client:
     """Talks to the admin API and the notifier. Open it once, use it from many tasks, close it at the end.
+
+    Bulk recoveries are in `bulk`, parked messages in `parked`, the audit log in `audit`.
 
     Every method raises `Problem` when the API refuses and `ServerUnreachable` when there is no answer. Every POST
     carries an idempotency key: a method may be called again with the same `idempotency_key` and takes effect once.
@@ -59,6 +54,10 @@ class Client:
         self._timing = timing or Timing()
         self._streams: WeakSet[NotificationStream] = WeakSet()
         self._calls = HttpCalls(endpoints, transport=transport, timing=self._timing)
+        self._asking = Asking(self._calls, self._timing)
+        self.bulk = BulkRecoveries(self._asking)
+        self.parked = ParkedMessages(self._asking)
+        self.audit = AuditLog(self._asking)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, token: TokenSource | None = None) -> Self:
@@ -112,20 +111,22 @@ class Client:
 
     async def get(self, workflow_id: UUID) -> WorkflowView:
         """One workflow as it stands."""
-        return await self._get(WorkflowView, f"/workflows/{workflow_id}")
+        return await self._asking.get(WorkflowView, f"/workflows/{workflow_id}")
 
     async def list(
         self, filters: WorkflowFilter | None = None, *, cursor: str | None = None, limit: int = 50
     ) -> Page[WorkflowSummary]:
         """One page of workflows, newest first; `limit` is 1 to 200."""
-        return await self._page(WorkflowSummary, "/workflows", query_of(filters or WorkflowFilter()), (cursor, limit))
+        return await self._asking.page(
+            WorkflowSummary, "/workflows", query_of(filters or WorkflowFilter()), Where(cursor, limit)
+        )
 
     async def failed(
         self, filters: FailedFilter | None = None, *, cursor: str | None = None, limit: int = 50
     ) -> Page[WorkflowSummary]:
         """One page of failed workflows, for support and admins."""
         path = "/admin/workflows/failed"
-        return await self._page(WorkflowSummary, path, query_of(filters or FailedFilter()), (cursor, limit))
+        return await self._asking.page(WorkflowSummary, path, query_of(filters or FailedFilter()), Where(cursor, limit))
 
     async def all_failed(self, filters: FailedFilter | None = None) -> AsyncIterator[WorkflowSummary]:
         """Every failed workflow, page after page."""
@@ -140,72 +141,97 @@ class Client:
 
     async def history(self, workflow_id: UUID) -> History:
         """Attempts, checkpoints and events of one workflow."""
-        return await self._get(History, f"/workflows/{workflow_id}/history")
+        return await self._asking.get(History, f"/workflows/{workflow_id}/history")
 
     async def checkpoints(
         self, workflow_id: UUID, *, cursor: str | None = None, limit: int = 50
     ) -> Page[CheckpointView]:
         """One page of what a workflow can be restored to, oldest first, for support and admins."""
-        return await self._page(CheckpointView, f"/admin/workflows/{workflow_id}/checkpoints", {}, (cursor, limit))
+        return await self._asking.page(
+            CheckpointView, f"/admin/workflows/{workflow_id}/checkpoints", {}, Where(cursor, limit)
+        )
 
-    async def verify_audit(
-        self, *, head_position: int | None = None, head_hash: str | None = None
-    ) -> AuditVerification:
-        """Check the audit log, for admins; against the head of an earlier check if that is given."""
-        head = {"headPosition": head_position, "headHash": head_hash}
-        given = {name: str(value) for name, value in head.items() if value is not None}
-        query = f"?{urlencode(given)}" if given else ""
-        return await self._get(AuditVerification, f"/admin/audit/verification{query}")
+    async def recovery(self, workflow_id: UUID, recovery_id: str) -> RecoveryState:
+        """What came of one recovery or other manual action, by the id that its result had."""
+        return await self._asking.get(RecoveryState, f"/workflows/{workflow_id}/recoveries/{recovery_id}")
+
+    async def preview_restore(self, workflow_id: UUID, checkpoint_seq: int | None = None) -> RestorePreview:
+        """What `restore` would do, or without a checkpoint `recover`; for support and admins. Nothing is done."""
+        path = f"/admin/workflows/{workflow_id}/restore-preview"
+        return await self._asking.get(RestorePreview, path, {"checkpointSeq": checkpoint_seq})
+
+    async def failure_groups(
+        self, filters: FailedFilter | None = None, *, cursor: str | None = None, limit: int = 50
+    ) -> Page[FailureGroup]:
+        """One page of failures that look alike, the largest group first, for support and admins."""
+        query = criteria_of(filters or FailedFilter())
+        return await self._asking.page(FailureGroup, "/admin/failure-groups", query, Where(cursor, limit))
+
+    async def overview(self) -> Overview:
+        """How the platform stands: counts and queues, for support and admins."""
+        return await self._asking.get(Overview, "/admin/overview")
+
+    async def scan_report(self) -> ScanReport:
+        """How the restart scan stands, for support and admins."""
+        return await self._asking.get(ScanReport, "/admin/scan")
+
+    async def request_scan(self, *, reason: str | None = None, idempotency_key: str | None = None) -> ScanRequested:
+        """Look for interrupted workflows now, for admins. Safe to repeat."""
+        return await self._asking.post(ScanRequested, "/admin/scan", {"reason": reason}, idempotency_key)
 
     async def recover(
         self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> RecoveryResult:
         """Let a Failed workflow go on from its newest intact checkpoint."""
-        return await self._act(f"/workflows/{workflow_id}/recover", {"reason": reason}, idempotency_key)
+        return await self._asking.act(f"/workflows/{workflow_id}/recover", {"reason": reason}, idempotency_key)
 
     async def retry(
         self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> RecoveryResult:
         """Try the failed step again, with its full retries."""
-        return await self._act(f"/workflows/{workflow_id}/steps/current/retry", {"reason": reason}, idempotency_key)
+        return await self._asking.act(
+            f"/workflows/{workflow_id}/steps/current/retry", {"reason": reason}, idempotency_key
+        )
 
     async def skip(
         self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> RecoveryResult:
         """Go on without the failed step, which must be optional."""
-        return await self._act(f"/workflows/{workflow_id}/steps/current/skip", {"reason": reason}, idempotency_key)
+        return await self._asking.act(
+            f"/workflows/{workflow_id}/steps/current/skip", {"reason": reason}, idempotency_key
+        )
 
     async def cancel(
         self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> RecoveryResult:
         """End a workflow where it stands."""
-        return await self._act(f"/workflows/{workflow_id}/cancel", {"reason": reason}, idempotency_key)
+        return await self._asking.act(f"/workflows/{workflow_id}/cancel", {"reason": reason}, idempotency_key)
 
     async def pause(
         self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> RecoveryResult:
         """Hold a workflow before its next step."""
-        return await self._act(f"/workflows/{workflow_id}/pause", {"reason": reason}, idempotency_key)
+        return await self._asking.act(f"/workflows/{workflow_id}/pause", {"reason": reason}, idempotency_key)
 
     async def resume(
         self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> RecoveryResult:
         """Let a paused workflow go on."""
-        return await self._act(f"/workflows/{workflow_id}/resume", {"reason": reason}, idempotency_key)
+        return await self._asking.act(f"/workflows/{workflow_id}/resume", {"reason": reason}, idempotency_key)
 
     async def restore(
         self, workflow_id: UUID, checkpoint_seq: int, *, reason: str, idempotency_key: str | None = None
     ) -> RecoveryResult:
         """Go back to a chosen checkpoint and on from there, for support and admins."""
         body = {"checkpointSeq": checkpoint_seq, "reason": reason}
-        return await self._act(f"/admin/workflows/{workflow_id}/restore", body, idempotency_key)
+        return await self._asking.act(f"/admin/workflows/{workflow_id}/restore", body, idempotency_key)
 
     async def override(
         self, workflow_id: UUID, status: WorkflowStatus, *, reason: str, idempotency_key: str | None = None
     ) -> RecoveryResult:
         """Set the status along the transition table, for admins."""
         body = {"status": status.value, "reason": reason}
-        return await self._act(f"/admin/workflows/{workflow_id}/override", body, idempotency_key)
+        return await self._asking.act(f"/admin/workflows/{workflow_id}/override", body, idempotency_key)
 
     async def wait(
         self,
@@ -247,43 +273,3 @@ class Client:
         stream = NotificationStream(self._endpoints, following, timing=self._timing)
         self._streams.add(stream)
         return stream
-
-    async def _get(self, kind: type[Kind], path: str) -> Kind:
-        return kind.model_validate((await self._calls.send(Call("GET", path))).body)
-
-    async def _page(self, kind: type[Kind], path: str, query: Query, where: tuple[str | None, int]) -> Page[Kind]:
-        cursor, limit = where
-        params = {**query, "limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
-        answer = await self._calls.send(Call("GET", path, params=params))
-        return Page[kind].model_validate(answer.body)  # type: ignore[valid-type]  # a type only at run time
-
-    async def _act(self, path: str, body: Mapping[str, Any], idempotency_key: str | None) -> RecoveryResult:
-        given = {name: value for name, value in body.items() if value is not None}
-        answer = await self._calls.send(Call("POST", path, given, idempotency_key=idempotency_key))
-        if answer.status == httpx2.codes.ACCEPTED and answer.location is not None:
-            return await self._outcome(urlsplit(answer.location).path)
-        return RecoveryResult.model_validate(answer.body)
-
-    async def _outcome(self, path: str) -> RecoveryState:
-        """What came of an action that was taken but not done yet; looks for at most `OUTCOME_WAIT`."""
-        clock = asyncio.get_running_loop().time
-        begun = clock()
-        while True:
-            state = RecoveryState.model_validate((await self._calls.send(Call("GET", path))).body)
-            if state.success is False:
-                raise _problem_of(state)
-            if state.success or clock() - begun >= OUTCOME_WAIT.total_seconds():
-                return state
-            await self._timing.sleep(OUTCOME_LOOK.total_seconds())
-
-
-def _problem_of(state: RecoveryState) -> Problem:
-    refused = state.outcome == RecoveryOutcome.REFUSED
-    members = {
-        "type": state.problem or "recovery-failed",
-        "title": "The action was refused" if refused else "The recovery failed",
-        "detail": state.detail or "",
-        "success": False,
-        "recoveryId": state.recovery_id,
-    }
-    return Problem(httpx2.codes.CONFLICT if refused else httpx2.codes.INTERNAL_SERVER_ERROR, members)

@@ -18,6 +18,8 @@ from ratchet.client import (
     WaitTimeout,
     WorkflowFilter,
 )
+from ratchet.domain.breaker import BreakerState
+from ratchet.domain.bulk_recovery import BulkState
 from ratchet.domain.workflow import WorkflowStatus
 
 from tests.harness.platform import Platform
@@ -94,6 +96,28 @@ async def test_waiting_ends_before_a_workflow_that_is_held(client: Client, platf
         await client.wait(started.workflow_id, timedelta(milliseconds=300))
     platform.stage.release(started.workflow_id, "ship_parcel")
     assert (await client.wait(started.workflow_id, SOON)).status is WorkflowStatus.COMPLETED
+
+
+async def test_many_are_recovered_and_waited_for(client: Client, platform: Platform) -> None:
+    owner = f"owner-{uuid.uuid4().hex[:8]}"
+    ids = [
+        (await client.start("delivery", trouble("charge_card", "permanent"), owner_id=owner)).workflow_id
+        for _ in range(2)
+    ]
+    for each in ids:
+        await client.wait(each, SOON)
+        platform.stage.mend(each)
+    wanted = FailedFilter(owner=owner)
+    assert (await client.bulk.preview(wanted)).total == 2
+    begun = await client.bulk.start(wanted, reason="the bank is back", canary=1)
+    ended = await client.bulk.wait(begun.recovery_id, SOON)
+    assert (ended.state, ended.verified) == (BulkState.COMPLETED, 2)
+    assert {item.workflow_id async for item in client.bulk.items(begun.recovery_id)} == set(ids)
+
+
+async def test_a_scan_is_asked_for_and_its_report_read(client: Client) -> None:
+    assert (await client.request_scan(reason="asked by a test")).requested
+    assert (await client.scan_report()).breaker.state in set(BreakerState)
 
 
 async def test_commands_over_amqp_start_and_drive_workflows(client: Client, platform: Platform) -> None:

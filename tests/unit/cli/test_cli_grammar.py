@@ -9,17 +9,34 @@ from ratchet.cli.verbs import build_app
 from tests.unit.cli.conftest import Shell
 
 VERBS = (
-    *("start", "execute", "watch", "status", "history", "list", "failed", "checkpoints", "tail"),
-    *("recover", "retry", "skip", "pause", "resume", "cancel", "restore", "override"),
-    *("doctor", "scan", "token"),
+    *(
+        "start",
+        "execute",
+        "watch",
+        "status",
+        "history",
+        "list",
+        "failed",
+        "groups",
+        "checkpoints",
+        "preview",
+        "recovery",
+    ),
+    *("tail", "recover", "retry", "skip", "pause", "resume", "cancel", "restore", "override"),
+    *("overview", "doctor", "scan", "breaker", "token"),
 )
+FAMILIES = {
+    "bulk": ("preview", "start", "watch", "status", "list", "cancel"),
+    "parked": ("list", "show", "replay", "discard"),
+    "audit": ("list", "verify"),
+}
 HEAVY = ("pydantic", "httpx2", "websockets", "aio_pika", "asyncpg", "redis", "joserfc", "sqlalchemy", "ratchet.client")
 
 
 def test_every_verb_is_listed_with_its_help(shell: Shell) -> None:
     ended = shell("--help")
     assert ended.code == 0
-    assert all(f"│ {verb} " in ended.out for verb in VERBS)
+    assert all(f"│ {verb} " in ended.out for verb in (*VERBS, *FAMILIES))
     assert "Exit codes" in ended.out
 
 
@@ -30,6 +47,17 @@ def test_every_verb_leads_to_code_that_explains_itself(shell: Shell, verb: str) 
     assert f"ratchet {verb}" in ended.out
     assert "--output" in ended.out
     assert build_app()[verb].default_command is not None
+
+
+@pytest.mark.parametrize(("family", "verb"), [(family, verb) for family, verbs in FAMILIES.items() for verb in verbs])
+def test_every_verb_of_a_family_is_listed_and_leads_to_code_that_explains_itself(
+    shell: Shell, family: str, verb: str
+) -> None:
+    assert f"│ {verb} " in shell(family, "--help").out
+    ended = shell(family, verb, "--help")
+    assert ended.code == 0
+    assert f"ratchet {family} {verb}" in ended.out
+    assert "--output" in ended.out
 
 
 def test_without_words_help_is_shown(shell: Shell) -> None:

@@ -34,6 +34,15 @@ def test_status_of_a_failed_workflow_says_what_can_be_done(shell: Shell) -> None
     assert f"ratchet recover {ID}" in shell("status", ID).out
 
 
+def test_the_state_is_shown_on_demand(shell: Shell) -> None:
+    shell.answers(f"GET /workflows/{ID}", says(200, FAILED | {"state": {"orderId": 17, "note": "\x1b[2J"}}))
+    shell.answers(f"GET /workflows/{ID}/history", says(200, history()))
+    assert '"orderId": 17' not in shell("status", ID).out
+    out = shell("status", ID, "--state").out
+    assert '"orderId": 17' in out
+    assert "\x1b" not in out
+
+
 def test_skipping_is_offered_only_where_the_step_is_optional(shell: Shell) -> None:
     shell.answers(f"GET /workflows/{ID}/history", says(200, history()))
     optional = [step | {"status": "current"} for step in FAILED["steps"] if step["optional"]]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 from local_stack.demo.beside import run_beside
@@ -42,3 +43,49 @@ def test_a_signal_cancels_the_work_and_is_raised_once_that_has_ended() -> None:
         run_beside(work())
     sender.join()
     assert ended.is_set()
+
+
+def interrupted_starts(monkeypatch: pytest.MonkeyPatch, before: Callable[[], object], *, starts: bool) -> None:
+    """A signal comes while a thread is being started, right after `before`."""
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if starts:
+            start(thread)
+        before()
+        raise StopRequested
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+
+
+def test_a_signal_that_comes_while_the_thread_is_being_started_cancels_the_work_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    interrupted_starts(monkeypatch, lambda: begun.wait(5), starts=True)
+    with pytest.raises(StopRequested):
+        run_beside(work())
+    assert ended.is_set()
+
+
+def test_work_whose_thread_never_started_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+
+    async def work() -> None:
+        begun.set()
+
+    given = work()
+    interrupted_starts(monkeypatch, lambda: None, starts=False)
+    with pytest.raises(StopRequested):
+        run_beside(given)
+    assert not begun.is_set()
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        given.send(None)
