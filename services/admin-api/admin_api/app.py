@@ -17,11 +17,12 @@ from ratchet.adapters.postgres.audit import RefusalLog
 from ratchet.adapters.postgres.audit_reading import AuditLog
 from ratchet.adapters.postgres.audit_sealing import verify as verify_audit
 from ratchet.adapters.postgres.bulk_requests import BulkRequests
-from ratchet.adapters.postgres.engine import connect_engine, connect_pool
+from ratchet.adapters.postgres.engine import connect_pool
 from ratchet.adapters.postgres.failure_groups import FailureGroups
 from ratchet.adapters.postgres.idempotency import IdempotencyKeys
 from ratchet.adapters.postgres.overview import OverviewReader
 from ratchet.adapters.postgres.parked_messages import ParkedMessages
+from ratchet.adapters.postgres.query_engine import connect_engine
 from ratchet.adapters.postgres.recoveries import RecoveryBell, RecoveryLedger
 from ratchet.adapters.postgres.restore_facts import PostgresRestoreFacts
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from ratchet.adapters.postgres.bulk_requests import BulkRequests
-from ratchet.adapters.postgres.engine import connect_engine
+from ratchet.adapters.postgres.query_engine import connect_engine
 from ratchet.domain.recovery import RecoveryKind
 from ratchet.failed_filter import BulkOrder, FailedFilter
 

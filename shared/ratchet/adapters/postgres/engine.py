@@ -1,4 +1,4 @@
-"""Connections to Postgres: a plain asyncpg pool for hot paths, an SQLAlchemy engine for free-form queries."""
+"""Connections to Postgres: asyncpg pools with limits on the server's side."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 STATEMENT_TIMEOUT = timedelta(seconds=8)
 CLOSE_SECONDS = 2
@@ -31,27 +30,16 @@ async def connect_pool(database_url: str, *, application: str, size: int, waits_
 
     Without `waits_for_disk` a commit is answered before it is on disk: only for what the broker can bring again.
     """
-    server_settings = _server_settings(application)
+    settings = server_settings(application)
     if not waits_for_disk:
-        server_settings["synchronous_commit"] = "off"
+        settings["synchronous_commit"] = "off"
     return await asyncpg.create_pool(
         plain_url(database_url),
         min_size=1,
         max_size=size,
         command_timeout=STATEMENT_TIMEOUT.total_seconds() + 2,
-        server_settings=server_settings,
+        server_settings=settings,
         reset=_keep_session,
-    )
-
-
-def connect_engine(database_url: str, *, application: str, size: int) -> AsyncEngine:
-    """An SQLAlchemy engine with the same limits; it connects at first use."""
-    return create_async_engine(
-        sqlalchemy_url(database_url),
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=5,
-        connect_args={"server_settings": _server_settings(application), "command_timeout": 10},
     )
 
 
@@ -74,7 +62,8 @@ async def _keep_session(_connection: asyncpg.Connection) -> None:
     """Nothing here leaves traces in a session, so the round trip that would clean it up after each use is saved."""
 
 
-def _server_settings(application: str) -> dict[str, str]:
+def server_settings(application: str) -> dict[str, str]:
+    """What every connection of ours asks of the server."""
     return {
         "application_name": f"ratchet-{application}",
         "statement_timeout": str(int(STATEMENT_TIMEOUT.total_seconds() * 1000)),
