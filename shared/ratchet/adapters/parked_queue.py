@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import structlog
@@ -33,6 +33,9 @@ from ratchet.messages.envelope import (
 )
 from ratchet.messages.routes import PARKED, Route
 from ratchet.recovery_ports import Tidied
+
+if TYPE_CHECKING:
+    from aio_pika import IncomingMessage
 
 log = structlog.get_logger()
 
@@ -129,7 +132,7 @@ async def _taken(queue: AbstractQueue, number: int) -> AsyncIterator[list[Incomi
     while number > 0:
         batch, size = list[Incoming](), 0
         while len(batch) < min(BATCH, number) and size < BATCH_BYTES:
-            raw = await queue.get(fail=False)
+            raw = cast("IncomingMessage | None", await queue.get(fail=False))
             if raw is None:
                 break
             batch.append(incoming(raw, raw.ack))
