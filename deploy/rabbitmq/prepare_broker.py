@@ -52,8 +52,8 @@ USERS = (
         "ratchet_recovery",
         "RECOVERY_PASSWORD",
         configure=r"^recovery\.",
-        write=r"^(recovery\..*|executor\.retry\..*|ratchet\.(commands|events)|amq\.default)$",
-        read=r"^(recovery\..*|ratchet\.(commands|dead))$",
+        write=r"^(recovery\..*|executor\.retry\..*|ratchet\.(commands|events|dead)|amq\.default)$",
+        read=r"^(recovery\..*|ratchet\.(commands|dead|parked))$",
     ),
     BrokerUser(
         "ratchet_notifier",

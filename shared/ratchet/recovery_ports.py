@@ -1,4 +1,4 @@
-"""What recovery's background work asks of the stores: verdicts, breaker, bulk recoveries, audit chain, archive."""
+"""What recovery's background work asks of the stores: verdicts, breaker, bulk, audit chain, archive, parked ones."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -138,6 +138,24 @@ class Archive(Protocol):
 
     async def archive_some(self, *, older_than: timedelta, limit: int) -> int:
         """Move up to `limit` of them; returns how many it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What a look at the parked messages came to: written down for the first time, and taken out of the queue."""
+
+    adopted: int = 0
+    removed: int = 0
+
+    def __add__(self, other: "Tidied") -> "Tidied":
+        return Tidied(self.adopted + other.adopted, self.removed + other.removed)
+
+
+class ParkedMirror(Protocol):
+    """The queue of parked messages beside their table."""
+
+    async def tidy(self, *, whole: bool) -> Tidied | None:
+        """Make both the same if they differ, or in any case if `whole`; None when there was nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)

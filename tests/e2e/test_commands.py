@@ -11,6 +11,7 @@ import pytest
 from tests.harness.person import Person
 from tests.harness.platform import Platform
 from tests.harness.upstream import start_body
+from tests.harness.waiting import until
 
 NOBODY = uuid.UUID(int=0)
 
@@ -100,3 +101,22 @@ def _wait_until_handled(platform: Platform, owner: Person) -> UUID:
     workflow_id = platform.upstream.start(owner.name, "delivery", {})
     owner.wait_for_status(workflow_id, "Completed")
     return workflow_id
+
+
+def test_what_somebody_else_put_among_the_parked_messages_is_listed_and_leaves_the_queue_when_it_is_discarded(
+    platform: Platform,
+) -> None:
+    ada = platform.person("ada", "admin")
+    platform.upstream.put_among_parked(b"found on the floor")
+
+    def listed() -> list[dict[str, Any]]:
+        return [item for item in ada.get("/admin/parked")["items"] if item["body"] == "found on the floor"]
+
+    [found] = until(listed, bool, what="the message to be listed")
+    assert ada.post(f"/admin/parked/{found['id']}/discard", {"reason": "It is nobody's"}).status_code == 200
+    assert listed() == []
+    until(
+        lambda: platform.sql("SELECT queued FROM parked_messages WHERE id = $1", UUID(found["id"])),
+        lambda rows: rows == [{"queued": False}],
+        what="the copy to leave the queue",
+    )

@@ -58,6 +58,12 @@ class Upstream:
             channel.confirm_delivery()
             channel.basic_publish(COMMANDS, routing_key, content, message, mandatory=True)
 
+    def put_among_parked(self, body: bytes) -> None:
+        """Publish straight into the queue of parked messages, which no service would do like this."""
+        with self._channel() as channel:
+            channel.confirm_delivery()
+            channel.basic_publish("", PARKED, body, pika.BasicProperties(delivery_mode=2), mandatory=True)
+
     def start_many(self, bodies: Sequence[Any], **envelope: Any) -> None:
         """Ask for many workflows in one message."""
         self.send("workflow.start", list(bodies), **envelope)

@@ -88,12 +88,12 @@ async def test_a_service_is_told_when_something_is_missing_that_it_may_not_decla
 
 CONSUMES = {
     "ratchet_executor": {routes.steps_queue("default")},
-    "ratchet_recovery": {routes.RECOVERY_COMMANDS, routes.RECOVERY_DEAD_LETTERS},
+    "ratchet_recovery": {routes.RECOVERY_COMMANDS, routes.RECOVERY_DEAD_LETTERS, routes.PARKED},
     "ratchet_notifier": {routes.NOTIFIER_EVENTS},
     "ratchet_admin_api": set(),
     "ratchet_upstream": set(),
 }
-ALL_CONSUMED = set().union(*CONSUMES.values()) | {routes.PARKED}
+ALL_CONSUMED = set().union(*CONSUMES.values())
 
 
 @pytest.mark.parametrize("user", SERVICES)
@@ -113,7 +113,7 @@ RETRY = (routes.retry_name(DELAYS[0]), routes.step_key("default"))
 DIRECT = ("", routes.PARKED)
 PUBLISHES = {
     "ratchet_executor": {START, EVENT, DEAD, RETRY, DIRECT},
-    "ratchet_recovery": {START, EVENT, RETRY, DIRECT},
+    "ratchet_recovery": {START, EVENT, DEAD, RETRY, DIRECT},
     "ratchet_notifier": {DIRECT},
     "ratchet_admin_api": {START},
     "ratchet_upstream": {START},

@@ -56,6 +56,8 @@ class WorkflowAnswer(WorkflowSummary):
 
     steps: list[Step]
     state: Any = Field(description="The newest checkpoint's state, or the input; null before it has begun.")
+    archived: bool = Field(description="It ended long ago: it can be looked at and nothing else.")
+    archived_at: datetime | None
 
 
 class Attempt(View):
@@ -190,7 +192,7 @@ class Overview(View):
     waiting_for_command: int
     outbox: int = Field(description="Messages that are committed and not yet confirmed by the broker.")
     oldest_message_at: datetime | None = Field(description="Since when the oldest of them waits.")
-    parked: int = Field(description="Messages that nobody could act on.")
+    parked: int = Field(description="Messages that nobody could act on, neither replayed nor discarded yet.")
     executors_at_work: int = Field(description="Executors that hold a workflow right now.")
     broker_reachable: bool
     queues: list[QueueState]

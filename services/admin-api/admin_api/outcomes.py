@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from ratchet.adapters.postgres.recoveries import FoundRecovery, RecoveryRow
 
 
-def answer_to(order: RecoveryOrder, recovery_id: UUID, row: "RecoveryRow | None", *, begun: bool) -> Answer:
+NOT_BEGUN = "No executor has taken up this workflow yet. Try again in a moment."
+IS_ARCHIVED = "It is archived: it ended long ago and can only be looked at. Start a new workflow instead."
+
+
+def answer_to(
+    order: RecoveryOrder, recovery_id: UUID, row: "RecoveryRow | None", *, begun: bool, archived: bool = False
+) -> Answer:
     """The answer for an outcome, or 202 with where to look when there is none yet.
 
-    `begun` is false for a workflow that was accepted but that no executor has taken up.
+    Recovery knows neither a workflow that was accepted but has not `begun`, nor one that is `archived`.
     """
     if row is None:
         location = location_of(order.workflow_id, recovery_id)
@@ -29,7 +35,8 @@ def answer_to(order: RecoveryOrder, recovery_id: UUID, row: "RecoveryRow | None"
         case RecoveryOutcome.RESUMED | RecoveryOutcome.DONE:
             return Answer(200, _result(row))
         case RecoveryOutcome.FAILED | RecoveryOutcome.REFUSED:
-            return _problem(order, row, begun=begun)
+            hidden = NOT_BEGUN if not begun else IS_ARCHIVED if archived else None
+            return _problem(order, row, hidden=hidden)
         case _:
             assert_never(row.outcome)
 
@@ -68,10 +75,10 @@ def _result(row: "RecoveryRow") -> dict[str, Any]:
     ).model_dump(mode="json", by_alias=True)
 
 
-def _problem(order: RecoveryOrder, row: "RecoveryRow", *, begun: bool) -> Answer:
+def _problem(order: RecoveryOrder, row: "RecoveryRow", *, hidden: str | None) -> Answer:
     kind, detail = _kind_of(row), row.detail
-    if kind is ProblemType.UNKNOWN_WORKFLOW and not begun:
-        kind, detail = ProblemType.WRONG_STATUS, "No executor has taken up this workflow yet. Try again in a moment."
+    if kind is ProblemType.UNKNOWN_WORKFLOW and hidden is not None:
+        kind, detail = ProblemType.WRONG_STATUS, hidden
     # The story asks for 400 here; everywhere else a wrong status is a conflict.
     status = 400 if kind is ProblemType.WRONG_STATUS and order.kind is RecoveryKind.RECOVER else kind.status
     body = document(kind, detail or f"{kind.title}.", order.correlation_id, status=status)

@@ -10,19 +10,21 @@ from uuid import uuid4
 import asyncpg
 import structlog
 from faststream.rabbit import RabbitBroker
+from ratchet.adapters.parked_queue import ParkedQueue
 from ratchet.adapters.parking import Parking
 from ratchet.adapters.postgres import definitions, gauges, outbox
 from ratchet.adapters.postgres.archive import PostgresArchive
 from ratchet.adapters.postgres.audit_sealing import PostgresAuditSealer
 from ratchet.adapters.postgres.bulk_recoveries import PostgresBulk
 from ratchet.adapters.postgres.engine import close_pool, connect_pool
+from ratchet.adapters.postgres.parked_rows import ParkedRows
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
 from ratchet.adapters.postgres.watches import PostgresWatches
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
 from ratchet.adapters.rabbitmq.depths import read_depths
-from ratchet.adapters.rabbitmq.publisher import Publisher
+from ratchet.adapters.rabbitmq.publisher import Publisher, connect
 from ratchet.adapters.readiness import consumer_checks
 from ratchet.domain.interruption import Interruption, QueueDepth
 from ratchet.messages.commands import RecoveryCommand, encode
@@ -43,6 +45,7 @@ from recovery.restart_scan import RestartScan, Rules, Senses
 from recovery.run_bulk import RunBulk
 from recovery.seal_audit import SealAudit
 from recovery.subscribers import CommandSubscriber, DeadLetterSubscriber
+from recovery.tend_parked import TendParked
 from recovery.verify_recoveries import VerifyRecoveries
 
 log = structlog.get_logger()
@@ -68,6 +71,7 @@ class _Servers:
     pool: asyncpg.Pool
     publisher: Publisher
     broker: RabbitBroker
+    parked: ParkedQueue
 
 
 async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitStack, checks: dict[str, Check]) -> None:
@@ -118,6 +122,7 @@ def _background(
         RunBulk(PostgresBulk(pool, publisher), metrics, rate=settings.bulk_rate).run(),
         SealAudit(sealer, metrics, waiting=sealer.unsealed).run(),
         ArchiveWorkflows(PostgresArchive(pool), metrics, older_than=settings.archive_after).run(),
+        TendParked(servers.parked, metrics).run(),
         _ask_for_scans(publisher, settings),
     ]
 
@@ -130,9 +135,11 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
     stack.push_async_callback(publisher.close)
     async with publisher.connection.channel() as channel:
         await topology.declare(channel, pools=["default"], delays=[])
+    taking = await connect(amqp_url, name="ratchet-recovery-parked")
+    stack.push_async_callback(taking.close)
     broker = consumer_broker(amqp_url, name="ratchet-recovery")
     stack.push_async_callback(broker.stop)
-    return _Servers(pool, publisher, broker)
+    return _Servers(pool, publisher, broker, ParkedQueue(ParkedRows(pool), taking, publisher))
 
 
 def _relay(servers: _Servers, older_than: timedelta) -> Callable[[int], Awaitable[int]]:
@@ -149,6 +156,9 @@ def _gauge_reader(pool: asyncpg.Pool, metrics: RecoveryMetrics) -> Callable[[], 
         metrics.outbox.set(numbers.outbox)
         metrics.outbox_age.set(numbers.outbox_seconds)
         metrics.watched.set(numbers.watched)
+        metrics.parked_open.set(numbers.parked)
+        metrics.parked_age.set(numbers.parked_seconds)
+        metrics.unsealed_age.set(numbers.unsealed_seconds)
 
     return read
 

@@ -213,6 +213,8 @@ def override(facts: Facts, status: WorkflowStatus, *, reason: str, actor: str) -
     match status:
         case WorkflowStatus.IN_PROGRESS if row.status is WorkflowStatus.FAILED:
             return recover(facts)
+        case WorkflowStatus.IN_PROGRESS if row.status is WorkflowStatus.EXECUTING:
+            return _taken_away(facts)
         case WorkflowStatus.IN_PROGRESS:
             return _in_place(facts, events.plain(EventType.RESUMED))
         case WorkflowStatus.PAUSED:
@@ -286,6 +288,18 @@ def _awaited(facts: Facts, index: int, step: StepDefinition | None) -> str | Non
         return None
     stopped_at = -1 if row.status in FINAL else definition.positions.get(row.current_step or "", -1)
     return row.current_step if stopped_at >= index else step.id
+
+
+def _taken_away(facts: Facts) -> Decision:
+    """Its executor is fenced off, so another one starts from what is stored, and that must be intact."""
+    decision = from_newest_intact(facts, recoveries=0, fresh_start=False)
+    if isinstance(decision, Failing):
+        # With nothing to start from it is better left to the executor that holds it.
+        return Refusal(decision.problem, decision.detail)
+    if isinstance(decision, Refusal):
+        return decision
+    # Nothing had failed, so there is nothing to verify.
+    return replace(decision, events=(events.plain(EventType.RESUMED),), awaited_step=None)
 
 
 def _in_place(facts: Facts, told: Event) -> Decision:

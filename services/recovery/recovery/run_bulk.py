@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from ratchet.domain.bulk_recovery import End, ItemOutcome, Start, Wait, next_move
+from ratchet.domain.bulk_recovery import BulkState, End, ItemOutcome, Start, Wait, next_move
 from ratchet.domain.recovery import RecoveryKind, RecoveryOutcome
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.observability.metrics import RecoveryMetrics
@@ -30,6 +30,8 @@ class RunBulk:
         self._store = store
         self._metrics = metrics
         self._rate = rate
+        for state in BulkState:  # a series that begins with its first event shows no increase
+            metrics.bulk_ended.labels(state.value)
 
     async def run(self) -> None:
         """Advance every running batch in turn."""
@@ -47,6 +49,8 @@ class RunBulk:
 
     async def advance(self, bulk_id: UUID) -> int:
         """One step of a batch, in one transaction; how many items it took. Safe to repeat and to run twice at once."""
+        end: End | None = None
+        results = list[ItemResult]()
         async with self._store.transaction() as transaction:
             found = await transaction.lock_bulk(bulk_id)
             if found is None:
@@ -55,14 +59,15 @@ class RunBulk:
             match next_move(progress, canary=bulk.canary):
                 case Wait():
                     return 0
-                case End(state, detail):
-                    await transaction.end_bulk(bulk, state, detail)
-                    log.info("bulk.ended", bulk_id=str(bulk_id), state=state.value, detail=detail)
-                    return 0
+                case End() as end:
+                    await transaction.end_bulk(bulk, end.state, end.detail)
                 case Start(limit):
                     items = await transaction.pending_items(bulk_id, limit=min(limit, CHUNK))
                     results = [await _recover(transaction, bulk, item) for item in items]
                     await transaction.keep_items(bulk_id, results)
+        if end is not None:
+            self._metrics.bulk_ended.labels(end.state.value).inc()
+            log.info("bulk.ended", bulk_id=str(bulk_id), state=end.state.value, detail=end.detail)
         for result in results:
             self._metrics.bulk_items.labels(result.outcome.value).inc()
         return len(results)

@@ -76,6 +76,10 @@ class RecoveryMetrics:
             "ratchet_workflows_needing_attention", "Failed workflows that need a person", registry=registry
         )
         self.parked = Counter("ratchet_recovery_parked_messages_total", "Messages set aside", registry=registry)
+        self.parked_open = Gauge(
+            "ratchet_parked_messages_open", "Parked messages that nobody has settled yet", registry=registry
+        )
+        self.parked_age = Gauge("ratchet_parked_oldest_seconds", "Wait of the oldest parked message", registry=registry)
         self.verdicts = Counter(
             "ratchet_recovery_verdicts_total", "Recoveries by what became of them", ["verdict"], registry=registry
         )
@@ -87,8 +91,14 @@ class RecoveryMetrics:
             "ratchet_bulk_recovery_items_total", "Items of bulk recoveries", ["outcome"], registry=registry
         )
         self.bulk_running = Gauge("ratchet_bulk_recoveries_running", "Bulk recoveries under way", registry=registry)
+        self.bulk_ended = Counter(
+            "ratchet_bulk_recoveries_ended_total", "Bulk recoveries by how they ended", ["state"], registry=registry
+        )
         self.sealed = Counter("ratchet_audit_entries_sealed_total", "Audit entries put in the chain", registry=registry)
         self.unsealed = Gauge("ratchet_audit_entries_unsealed", "Audit entries not in the chain yet", registry=registry)
+        self.unsealed_age = Gauge(
+            "ratchet_audit_oldest_unsealed_seconds", "Wait of the oldest audit entry for its seal", registry=registry
+        )
         self.archived = Counter("ratchet_workflows_archived_total", "Finished workflows archived", registry=registry)
 
 

@@ -38,6 +38,7 @@ def bearer(sub: str, *roles: str) -> dict[str, str]:
 
 TABLES = (
     "accepted_starts",
+    "archived_workflows",
     "audit_log",
     "checkpoints",
     "idempotency_keys",

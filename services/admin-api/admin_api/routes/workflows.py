@@ -78,20 +78,21 @@ async def list_workflows(
     "/{workflowId}", operation_id="getWorkflow", summary="Where a workflow stands", responses=problems(403, 404)
 )
 async def get_workflow(*, workflow_id: WorkflowId, caller: CurrentCaller, parts: With) -> WorkflowAnswer:
-    """Also for one that was accepted and that no executor has taken up yet: it is NotStarted."""
+    """Also for one that no executor has taken up yet (it is NotStarted), and for one that is archived by now."""
     await parts.gate.to_read(caller, workflow_id)
     detail = await parts.views.detail(workflow_id)
     if detail is None:
         raise unknown_workflow()
     summary = WorkflowSummary.model_validate(detail.workflow)
-    return WorkflowAnswer.model_validate({**dict(summary), "steps": detail.steps, "state": detail.state})
+    more = {"steps": detail.steps, "state": detail.state, "archived_at": detail.archived_at}
+    return WorkflowAnswer.model_validate({**dict(summary), **more, "archived": detail.archived_at is not None})
 
 
 @router.get(
     "/{workflowId}/history", operation_id="getHistory", summary="What happened to it", responses=problems(403, 404)
 )
 async def get_history(*, workflow_id: WorkflowId, caller: CurrentCaller, parts: With) -> History:
-    """Attempts, checkpoints, events and recoveries, each oldest first."""
+    """Attempts, checkpoints, events and recoveries, each oldest first. Of an archived one, events may be gone."""
     await parts.gate.to_read(caller, workflow_id)
     hidden = frozenset() if caller.principal.is_staff else frozenset(event.value for event in STAFF_ONLY)
     return History.model_validate(await parts.histories.history(workflow_id, without_events=hidden))

@@ -24,6 +24,8 @@ _KNOWN = """
 SELECT content_hash FROM workflow_instances WHERE id = $1
 UNION ALL
 SELECT content_hash FROM accepted_starts WHERE workflow_id = $1
+UNION ALL
+SELECT (document -> 'workflow' ->> 'content_hash')::bytea FROM archived_workflows WHERE workflow_id = $1
 LIMIT 1
 """
 
@@ -50,7 +52,8 @@ class AcceptedStarts:
     async def accept(self, start: StartWorkflow, message: Outgoing, *, version: int) -> tuple[bool, Sequence[int]]:
         """Write promise and message in one transaction; returns the outbox rows to publish.
 
-        The same content again is accepted again and writes nothing; other content under the same id is not accepted.
+        The same content again is accepted again and writes nothing, also when its workflow is archived by now; other
+        content under the same id is not accepted.
         """
         content_hash = start.content_hash()
         async with self._pool.acquire() as connection, connection.transaction():

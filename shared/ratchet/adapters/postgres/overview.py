@@ -15,7 +15,7 @@ SELECT
     count(*) FILTER (WHERE waiting_for IS NOT NULL) AS waiting_for_command,
     (SELECT count(*) FROM outbox) AS outbox,
     (SELECT min(created_at) FROM outbox) AS oldest_message_at,
-    (SELECT count(*) FROM parked_messages) AS parked,
+    (SELECT count(*) FROM parked_messages WHERE resolution IS NULL) AS parked,
     (SELECT count(DISTINCT claimed_by) FROM workflow_instances
         WHERE status = 'Executing' AND lease_until > clock_timestamp()) AS executors_at_work
 FROM workflow_instances WHERE status IN ('NotStarted', 'InProgress')

@@ -136,12 +136,15 @@ class ParkedMessages:
 
 
 def _again(found: ParkedMessage, settling: Settling) -> Outgoing:
+    # An event is made up of its headers; what the broker wrote must not come back to it.
+    headers = {name: value for name, value in found.headers.items() if name.startswith("ce-") or name == "traceparent"}
     return Outgoing(
         route=Route(found.exchange, found.routing_key),
         message_id=found.message_id or str(found.id),
         type=found.type or "",
         body=found.body,
         correlation_id=found.correlation_id or settling.correlation_id,
+        headers=headers,
     )
 
 

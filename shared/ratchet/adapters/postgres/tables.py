@@ -251,4 +251,5 @@ parked_messages = Table(
     Column("resolved_at", INSTANT),
     Column("resolved_by", Text),
     Column("resolution_reason", String(500)),
+    Column("queued", Boolean, nullable=False),
 )

@@ -1,4 +1,4 @@
-"""What happened to one workflow: attempts, checkpoints, events and recoveries, oldest first."""
+"""What happened to one workflow, live or archived: attempts, checkpoints, events and recoveries, oldest first."""
 
 import json
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from ratchet.adapters.postgres.archive import tables_of
 from ratchet.adapters.postgres.engine import snapshot
 from ratchet.domain.checkpoint import Position, is_intact
 from ratchet.state import canonical
@@ -87,11 +88,12 @@ class WorkflowHistories:
     async def history(self, workflow_id: UUID, *, without_events: frozenset[str]) -> WorkflowHistory:
         """What happened to it; events of the types `without_events` are left out."""
         async with snapshot(self._pool) as connection:
+            tables = await tables_of(connection, workflow_id)
             answers = [
-                await connection.fetch(_ATTEMPTS, workflow_id),
-                await connection.fetch(_CHECKPOINTS, workflow_id),
+                await connection.fetch(f"{tables} {_ATTEMPTS}", workflow_id),
+                await connection.fetch(f"{tables} {_CHECKPOINTS}", workflow_id),
                 await connection.fetch(_EVENTS, workflow_id, sorted(without_events)),
-                await connection.fetch(_RECOVERIES, workflow_id),
+                await connection.fetch(f"{tables} {_RECOVERIES}", workflow_id),
             ]
         attempts, checkpoints, events, recoveries = (
             [dict(row) for row in reversed(rows[:MAX_HISTORY])] for rows in answers
@@ -103,7 +105,9 @@ class WorkflowHistories:
 
     async def checkpoints(self, workflow_id: UUID, *, after_seq: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
         """Checkpoints above `after_seq` with state and whether it is intact, oldest first; and whether more follow."""
-        rows = await self._pool.fetch(_PAGE, workflow_id, after_seq, limit + 1)
+        async with snapshot(self._pool) as connection:
+            tables = await tables_of(connection, workflow_id)
+            rows = await connection.fetch(f"{tables} {_PAGE}", workflow_id, after_seq, limit + 1)
         page = [row for row in rows[:limit] if row["before"] < MAX_PAGE_CHARACTERS]
         return [_checkpoint(workflow_id, row) for row in page], len(page) < len(rows)
 

@@ -2,21 +2,26 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from ratchet.adapters.postgres.engine import snapshot
+from ratchet.adapters.postgres.archive import ARCHIVED
+from ratchet.adapters.postgres.engine import Connection, snapshot
 from ratchet.domain.workflow import WorkflowStatus
 
 _IDENTITY = """
-SELECT owner_id, correlation_id, true AS begun FROM workflow_instances WHERE id = $1
+SELECT owner_id, correlation_id, true AS begun, false AS archived FROM workflow_instances WHERE id = $1
 UNION ALL
-SELECT owner_id, correlation_id, false FROM accepted_starts WHERE workflow_id = $1
-ORDER BY begun DESC LIMIT 1
+SELECT owner_id, correlation_id, false, false FROM accepted_starts WHERE workflow_id = $1
+UNION ALL (
+    SELECT owner_id, document -> 'workflow' ->> 'correlation_id', true, true FROM archived_workflows
+    WHERE workflow_id = $1 ORDER BY id DESC LIMIT 1
+)
+ORDER BY archived, begun DESC LIMIT 1
 """
 
 _WORKFLOW = """
@@ -31,6 +36,8 @@ LEFT JOIN workflow_definitions d ON d.name = w.definition AND d.version = w.vers
 WHERE w.id = $1
 """
 
+_ARCHIVED_AT = "SELECT max(archived_at) FROM archived_workflows WHERE workflow_id = $1"
+
 _ACCEPTED = """
 SELECT a.workflow_id, a.definition, a.version, a.owner_id, a.correlation_id, a.accepted_at, d.steps::text AS steps
 FROM accepted_starts a
@@ -40,7 +47,7 @@ WHERE a.workflow_id = $1
 
 # Only the checkpoints that the workflow stands on; a restore leaves other lines behind.
 _LINE = """
-WITH RECURSIVE line AS (
+line AS (
     SELECT seq, parent_seq, step_index, skipped, committed_at FROM checkpoints WHERE workflow_id = $1 AND seq = $2
     UNION ALL
     SELECT c.seq, c.parent_seq, c.step_index, c.skipped, c.committed_at
@@ -52,11 +59,12 @@ SELECT step_index, skipped, committed_at FROM line
 
 @dataclass(frozen=True, slots=True)
 class WorkflowIdentity:
-    """Whose workflow it is; `begun` is false while no executor has taken it up."""
+    """Whose workflow it is; `begun` is false while no executor has taken it up, `archived` when it is history."""
 
     owner_id: str
     correlation_id: str
     begun: bool
+    archived: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,7 @@ class WorkflowDetail:
     workflow: WorkflowView
     steps: tuple[StepView, ...]
     state: Any
+    archived_at: datetime | None = None
 
 
 class WorkflowViews:
@@ -144,14 +153,18 @@ class WorkflowViews:
         return None if row is None else WorkflowIdentity(**row)
 
     async def detail(self, workflow_id: UUID) -> WorkflowDetail | None:
-        """Where it stands; None if it is unknown."""
+        """Where it stands, or stood when it was archived; None if it is unknown."""
         async with snapshot(self._pool) as connection:
-            row = await connection.fetchrow(_WORKFLOW, workflow_id)
-            if row is not None:
-                line = await connection.fetch(_LINE, workflow_id, row["checkpoint_seq"])
-                return _begun(row, line)
+            live = await _begun(connection, workflow_id)
+            if live is not None:
+                return live
             row = await connection.fetchrow(_ACCEPTED, workflow_id)
-        return None if row is None else _not_begun(row)
+            if row is not None:
+                return _not_begun(row)
+            archived = await _begun(connection, workflow_id, tables=f"{ARCHIVED}, ")
+            if archived is None:
+                return None
+            return replace(archived, archived_at=await connection.fetchval(_ARCHIVED_AT, workflow_id))
 
 
 def _view(row: asyncpg.Record) -> WorkflowView:
@@ -159,7 +172,13 @@ def _view(row: asyncpg.Record) -> WorkflowView:
     return WorkflowView(**fields | {"status": WorkflowStatus(row["status"])})
 
 
-def _begun(row: asyncpg.Record, line: list[asyncpg.Record]) -> WorkflowDetail:
+async def _begun(connection: Connection, workflow_id: UUID, *, tables: str = "") -> WorkflowDetail | None:
+    row = await connection.fetchrow(
+        f"WITH {tables.removesuffix(', ')} {_WORKFLOW}" if tables else _WORKFLOW, workflow_id
+    )
+    if row is None:
+        return None
+    line = await connection.fetch(f"WITH RECURSIVE {tables}{_LINE}", workflow_id, row["checkpoint_seq"])
     done = {mark["step_index"]: mark for mark in line}
     steps = []
     for index, step in enumerate(json.loads(row["steps"] or "[]")):
