@@ -12,13 +12,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+import aiormq
 import psutil
-from local_stack.databases import create_database
+from local_stack.databases import create_database, drop_database
 from local_stack.ports import choose_port
 from local_stack.servers import RunningServers, own_servers
 from ratchet.adapters.postgres.migrate import migrate
+from ratchet.adapters.rabbitmq import topology
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
@@ -102,13 +105,13 @@ class Stage:
 @contextmanager
 def servers_for_bench() -> Iterator[RunningServers]:
     """One set of servers for all measurements of a run."""
-    with own_servers(PROJECT / ".ratchet" / "bench", say=print) as servers:
+    with own_servers(PROJECT / ".ratchet" / "bench", say=print, fresh=True) as servers:
         yield servers
 
 
 @contextmanager
 def clean_stage(servers: RunningServers) -> Iterator[Stage]:
-    """A fresh database and broker namespace."""
+    """A fresh database and broker namespace; neither is left behind for the next measurement to carry along."""
     name = f"bench_{uuid.uuid4().hex[:8]}"
     url = create_database(servers.database_url, name)
     asyncio.run(migrate(url))
@@ -118,6 +121,17 @@ def clean_stage(servers: RunningServers) -> Iterator[Stage]:
         yield stage
     finally:
         stage.close()
+        asyncio.run(_delete_queues(amqp_url))
+        drop_database(servers.database_url, name)
+
+
+async def _delete_queues(amqp_url: str) -> None:
+    connection = await aiormq.connect(amqp_url)
+    channel = await connection.channel()
+    delays = [timedelta(seconds=seconds) for seconds in (1, 2, 5)]
+    for queue in topology.queues(["default"], delays):
+        await channel.queue_delete(queue.name)
+    await connection.close()
 
 
 def wait_for(holds: Callable[[], bool], what: str, *, seconds: float = 60.0, every: float = 0.02) -> None:
