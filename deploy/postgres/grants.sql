@@ -53,8 +53,8 @@ GRANT SELECT ON scan_state TO ratchet_admin_api;
 GRANT SELECT, UPDATE ON bulk_recoveries, bulk_recovery_items TO ratchet_recovery;
 GRANT SELECT, INSERT, UPDATE ON bulk_recoveries, bulk_recovery_items TO ratchet_admin_api;
 
--- The archive: filled by a function that takes only what is finished and old.
-GRANT SELECT ON archived_workflows TO ratchet_admin_api;
+-- The archive: filled by a function that takes only what is finished and old. Executors look whether an id is taken.
+GRANT SELECT ON archived_workflows TO ratchet_executor, ratchet_admin_api;
 GRANT EXECUTE ON FUNCTION archive_finished(interval, integer) TO ratchet_recovery;
 
 -- Messages on their way out: deleted once the broker has confirmed them.

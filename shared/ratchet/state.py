@@ -4,8 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,8 +16,7 @@ _LONG_NUMBER = re.compile(r"\d{19}")
 _ORJSON_MIN, _ORJSON_MAX = -(2**63), 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedState:
+class EncodedState(NamedTuple):
     """A value that can be kept: its JSON text, and the value as that text reads back."""
 
     text: bytes

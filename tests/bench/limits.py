@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,7 +86,7 @@ def _commit(claim: Claim, number: int) -> StepCommit:
     place = Position(claim.workflow_id, number + 1, number, f"step_{number}")
     is_last = number == STEPS - 1
     return StepCommit(
-        claim=replace(claim, step_index=number, last_seq=number, checkpoint_seq=number or None),
+        claim=claim._replace(step_index=number, last_seq=number, checkpoint_seq=number or None),
         step_id=place.step_id,
         attempt=1,
         state=claim.state,

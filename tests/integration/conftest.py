@@ -111,7 +111,7 @@ def done(claim: Claim, state: Any = None, **changes: Any) -> StepCommit:
         status=WorkflowStatus.EXECUTING,
         next_step=(*("first", "approve", "last"), None)[claim.step_index + 1],
     )
-    return replace(commit, **changes)
+    return commit._replace(**changes)
 
 
 def gone_wrong(claim: Claim, **changes: Any) -> FailureCommit:
@@ -124,7 +124,7 @@ def gone_wrong(claim: Claim, **changes: Any) -> FailureCommit:
         started_at=datetime.now(UTC),
         status=WorkflowStatus.EXECUTING,
     )
-    return replace(commit, **changes)
+    return commit._replace(**changes)
 
 
 async def row_of(pool: asyncpg.Pool, workflow_id: uuid.UUID) -> asyncpg.Record:

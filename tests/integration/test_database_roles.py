@@ -107,6 +107,7 @@ ALLOWED = {
         "UPDATE workflow_instances SET updated_at = now()",
         "DELETE FROM outbox",
         "SET LOCAL synchronous_commit = off",
+        "SELECT * FROM archived_workflows",
     ),
     "recovery": (
         *(CHECKPOINT, ATTEMPT, RECOVERY, AUDIT, MESSAGE, PARKED),

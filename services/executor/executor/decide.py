@@ -1,8 +1,8 @@
 """From a step's result to the commit that records it: pure planning, the ids and times passed in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from ratchet.domain.checkpoint import Position, checksum
@@ -21,8 +21,7 @@ from ratchet.state import EncodedState, canonical
 from executor.rules import Rules
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """One execution of one step, and the sources of what must not be made up in a pure function."""
 
     claim: Claim

@@ -1,7 +1,6 @@
 """Running one step: under its time limits, with whatever it raises turned into a value."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -42,10 +41,13 @@ class Heartbeat:
         if self._scope is not None and self._seconds is not None:
             self._scope.reschedule(asyncio.get_running_loop().time() + self._seconds)
 
-    def scope(self) -> "AbstractAsyncContextManager[asyncio.Timeout | None]":
+    @property
+    def is_watched(self) -> bool:
+        """Whether the step has such a limit at all."""
+        return self._seconds is not None
+
+    def scope(self) -> asyncio.Timeout:
         """The time limit to run the step under."""
-        if self._seconds is None:
-            return nullcontext()
         self._scope = asyncio.timeout(self._seconds)
         return self._scope
 
@@ -61,8 +63,11 @@ async def run_step(
     held.require_uninterrupted()
     beat: asyncio.Timeout | None = None
     try:
-        async with asyncio.timeout(timeout.total_seconds()) as held.scope, heartbeat.scope() as beat:
-            return Succeeded(await step.run(context, state))
+        async with asyncio.timeout(timeout.total_seconds()) as held.scope:
+            if not heartbeat.is_watched:
+                return Succeeded(await step.run(context, state))
+            async with heartbeat.scope() as beat:
+                return Succeeded(await step.run(context, state))
     except TimeoutError as error:
         held.require_uninterrupted()
         return Failed(classify(_explained(error, held.scope, timeout, beat), retry_on=step.retry_on))

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -188,7 +188,7 @@ class RunWorkflow:
         self._report(turn, commit)
         if commit.status is WorkflowStatus.EXECUTING and not committed.paused:
             claim = held.claim
-            held.claim = replace(claim, retry_count=claim.retry_count + 1, failed_attempts=commit.attempt)
+            held.claim = claim._replace(retry_count=claim.retry_count + 1, failed_attempts=commit.attempt)
             return None
         is_given_up = commit.status is WorkflowStatus.FAILED
         return Ending.GIVEN_UP if is_given_up and delivery.can_be_rejected else Ending.DONE

@@ -1,16 +1,14 @@
 """A checkpoint's integrity: a checksum over its content and its position."""
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 MAX_STATE_BYTES = 1024 * 1024
 MAX_DEPTH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where a checkpoint belongs. It is part of the checksum, so a valid checkpoint moved elsewhere fails."""
 
     workflow_id: UUID

@@ -112,14 +112,15 @@ def plain(event_type: EventType, **data: Any) -> Event:
 
 def announce(event: Event, subject: Subject, *, event_id: str, at: datetime) -> Outgoing:
     """Put an event into its envelope. The same `event_id` again is the same event."""
-    data = {"workflowId": str(subject.workflow_id), **event.data, "timestamp": iso(at)}
+    workflow_id, time = str(subject.workflow_id), iso(at)
+    data = {"workflowId": workflow_id, **event.data, "timestamp": time}
     headers = {
         "ce-specversion": "1.0",
         "ce-id": event_id,
         "ce-source": "/ratchet",
         "ce-type": event.type.value,
-        "ce-subject": str(subject.workflow_id),
-        "ce-time": iso(at),
+        "ce-subject": workflow_id,
+        "ce-time": time,
         "ce-correlationid": subject.correlation_id,
         OWNER_HEADER: subject.owner_id,
     }

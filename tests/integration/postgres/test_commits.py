@@ -3,7 +3,6 @@
 import asyncio
 import json
 import uuid
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -35,7 +34,7 @@ async def started(store: PostgresExecution, **changes: object) -> NewWorkflow:
 
 def next_claim(claim: Claim, state: object) -> Claim:
     seq = claim.last_seq + 1
-    return replace(claim, step_index=claim.step_index + 1, last_seq=seq, checkpoint_seq=seq, state=json.dumps(state))
+    return claim._replace(step_index=claim.step_index + 1, last_seq=seq, checkpoint_seq=seq, state=json.dumps(state))
 
 
 async def test_a_step_leaves_a_checkpoint_and_the_next_position(store: PostgresExecution, pool: asyncpg.Pool) -> None:
@@ -76,7 +75,7 @@ async def test_a_zombie_cannot_commit_after_a_takeover(make_store: MakeStore, po
 async def test_a_commit_for_another_position_is_fenced(store: PostgresExecution) -> None:
     workflow = await started(store)
     with pytest.raises(Fenced):
-        await store.commit_step(done(replace(fresh_claim(workflow), step_index=1)))
+        await store.commit_step(done(fresh_claim(workflow)._replace(step_index=1)))
 
 
 async def test_a_fenced_commit_posts_nothing(make_store: MakeStore, pool: asyncpg.Pool) -> None:
@@ -110,7 +109,7 @@ async def test_a_state_that_postgres_refuses_fails_only_its_own_workflow(
 ) -> None:
     workflows = [await started(store) for _ in range(20)]
     commits = [done(fresh_claim(workflow)) for workflow in workflows]
-    commits[7] = replace(commits[7], state=poison)
+    commits[7] = commits[7]._replace(state=poison)
     results = await asyncio.gather(*map(store.commit_step, commits), return_exceptions=True)
     assert isinstance(results[7], StateNotStorable)
     assert sum(isinstance(result, Exception) for result in results) == 1

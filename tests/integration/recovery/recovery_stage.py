@@ -70,6 +70,23 @@ class Listener:
         return found
 
 
+def new_workflow() -> NewWorkflow:
+    """A start that nobody used before."""
+    return NewWorkflow(
+        workflow_id=uuid.uuid4(),
+        definition="chain",
+        version=1,
+        owner_id="sarah",
+        input='{"n": 0}',
+        content_hash=b"content",
+        correlation_id="c-1",
+        command_id=str(uuid.uuid4()),
+        first_step="a",
+        first_step_waits=False,
+        claim=uuid.uuid4(),
+    )
+
+
 @dataclass
 class RecoveryStage:
     """One database, and everything that acts on it."""
@@ -91,21 +108,17 @@ class RecoveryStage:
 
     # --- what executors do ------------------------------------------------------------------------------------------
 
-    async def begin(self, executor: PostgresExecution | None = None) -> Claim:
+    async def completed(self) -> NewWorkflow:
+        """The start of a workflow that has run to its end."""
+        workflow = new_workflow()
+        claim = await self.begin(workflow=workflow)
+        for _ in STEPS:
+            claim = await self.commit(claim)
+        return workflow
+
+    async def begin(self, executor: PostgresExecution | None = None, workflow: NewWorkflow | None = None) -> Claim:
         """Start a workflow and hold it."""
-        workflow = NewWorkflow(
-            workflow_id=uuid.uuid4(),
-            definition="chain",
-            version=1,
-            owner_id="sarah",
-            input='{"n": 0}',
-            content_hash=b"content",
-            correlation_id="c-1",
-            command_id=str(uuid.uuid4()),
-            first_step="a",
-            first_step_waits=False,
-            claim=uuid.uuid4(),
-        )
+        workflow = workflow or new_workflow()
         await (executor or self.executor()).start(workflow)
         assert workflow.claim is not None
         return Claim(

@@ -1,11 +1,14 @@
 """Finished workflows go to the archive with everything that belongs to them; nothing else does."""
 
 import json
+import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from ratchet.adapters.postgres.archive import PostgresArchive
 from ratchet.domain.recovery import RecoveryKind
+from ratchet.ports import StartVerdict
 
 from tests.integration.recovery.recovery_stage import RecoveryStage
 
@@ -69,3 +72,16 @@ async def test_a_batch_is_no_larger_than_asked_for_and_passes_over_what_is_locke
         await somebody.fetch("SELECT id FROM workflow_instances LIMIT 1 FOR UPDATE")
         assert await archive.archive_some(older_than=AGE, limit=10) == 1
     assert await archive.archive_some(older_than=AGE, limit=10) == 1
+
+
+async def test_an_archived_workflow_is_not_started_again(stage: RecoveryStage, archive: PostgresArchive) -> None:
+    """The same start may come again long after; and somebody may use its id for something else."""
+    workflow = await stage.completed()
+    await stage.pool.execute(OLD)
+    assert await archive.archive_some(older_than=AGE, limit=1) == 1
+    executor = stage.executor()
+    neighbour = replace(workflow, workflow_id=uuid.uuid4(), claim=uuid.uuid4())
+    other = replace(workflow, content_hash=b"something else")
+    verdicts = [await executor.start(item) for item in (workflow, neighbour, other)]
+    assert verdicts == [StartVerdict.KNOWN, StartVerdict.NEW, StartVerdict.CONFLICT]
+    assert await stage.pool.fetchval("SELECT array_agg(id) FROM workflow_instances") == [neighbour.workflow_id]

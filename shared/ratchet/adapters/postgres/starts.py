@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 
@@ -30,13 +31,36 @@ SELECT m.id, i.id IS NOT NULL AS is_new, w.content_hash, w.command_id
 FROM member m LEFT JOIN inserted i USING (id) LEFT JOIN workflow_instances w USING (id)
 """
 
+# A statement of its own, because joined into the insert it makes the whole of it be planned worse (ADR 15).
+_ARCHIVED = """
+SELECT workflow_id, (document -> 'workflow' ->> 'content_hash')::bytea AS content_hash
+FROM archived_workflows WHERE workflow_id = ANY($1::uuid[])
+"""
+
 _EXISTING = "SELECT content_hash, command_id FROM workflow_instances WHERE id = $1"
 
 
 async def start(
     pool: asyncpg.Pool, workflows: Sequence[NewWorkflow], *, executor: str, lease: timedelta
 ) -> list[StartVerdict]:
-    """Insert what is new; one verdict for each workflow, in order."""
+    """Insert what is new; one verdict for each workflow, in order. Ids of archived workflows are taken for good."""
+    archived = await _archived(pool, workflows)
+    live = [item for item in workflows if item.workflow_id not in archived]
+    started = await _start_live(pool, live, executor=executor, lease=lease) if live else {}
+    return [
+        _repeated(item, archived[item.workflow_id]) if item.workflow_id in archived else started[item.workflow_id]
+        for item in workflows
+    ]
+
+
+async def _archived(pool: asyncpg.Pool, workflows: Sequence[NewWorkflow]) -> dict[UUID, bytes]:
+    rows = await pool.fetch(_ARCHIVED, [item.workflow_id for item in workflows])
+    return {row["workflow_id"]: row["content_hash"] for row in rows}
+
+
+async def _start_live(
+    pool: asyncpg.Pool, workflows: Sequence[NewWorkflow], *, executor: str, lease: timedelta
+) -> dict[UUID, StartVerdict]:
     rows = await pool.fetch(
         _START,
         [item.workflow_id for item in workflows],
@@ -54,7 +78,7 @@ async def start(
         lease,
     )
     by_id = {row["id"]: row for row in rows}
-    return [await _verdict(pool, item, by_id[item.workflow_id]) for item in workflows]
+    return {item.workflow_id: await _verdict(pool, item, by_id[item.workflow_id]) for item in workflows}
 
 
 async def _verdict(pool: asyncpg.Pool, workflow: NewWorkflow, row: asyncpg.Record) -> StartVerdict:
@@ -66,4 +90,8 @@ async def _verdict(pool: asyncpg.Pool, workflow: NewWorkflow, row: asyncpg.Recor
         row = row if found is None else found
     if row["command_id"] == workflow.command_id:
         return StartVerdict.AGAIN
-    return StartVerdict.KNOWN if row["content_hash"] == workflow.content_hash else StartVerdict.CONFLICT
+    return _repeated(workflow, row["content_hash"])
+
+
+def _repeated(workflow: NewWorkflow, content_hash: bytes) -> StartVerdict:
+    return StartVerdict.KNOWN if content_hash == workflow.content_hash else StartVerdict.CONFLICT
