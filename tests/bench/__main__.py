@@ -128,8 +128,11 @@ def _retries(servers: RunningServers, size: Size) -> list[Row]:
     return [
         {
             "what": "Retries after 1 s, beside 200 workflows/s",
-            "figure": f"late by p50 {found.late_p50:.0f} ms, p99 {found.late_p99:.0f} ms",
-            "details": f"{found.retries} retries; shortest wait {found.shortest_wait:.0f} ms (jitter allows 800)",
+            "figure": f"late by {found.late_p99:.0f} ms at p99",
+            "details": (
+                f"{found.retries} retries waited p50 {found.waited_p50:.0f}, p99 {found.waited_p99:.0f}, at least "
+                f"{found.shortest_wait:.0f} ms (jitter: 800 to 1,000)"
+            ),
             **asdict(found),
         }
     ]
