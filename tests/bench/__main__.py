@@ -36,10 +36,20 @@ class Size:
     retries: int
     rounds: int
     old_rows: int
+    growth: tuple[int, ...]
 
 
-FULL = Size(single=8000, bulk=20_000, failing=4000, light_seconds=20, retries=1000, rounds=3, old_rows=1_000_000)
-QUICK = Size(single=300, bulk=600, failing=200, light_seconds=3, retries=50, rounds=1, old_rows=1000)
+FULL = Size(
+    single=8000,
+    bulk=20_000,
+    failing=4000,
+    light_seconds=20,
+    retries=1000,
+    rounds=3,
+    old_rows=1_000_000,
+    growth=(1000, 10_000, 100_000),
+)
+QUICK = Size(single=300, bulk=600, failing=200, light_seconds=3, retries=50, rounds=1, old_rows=1000, growth=(200, 600))
 
 Row = dict[str, Any]
 
@@ -84,6 +94,15 @@ def _throughput(
     return measure
 
 
+def _growth(servers: RunningServers, size: Size) -> list[Row]:
+    """Whether a workflow costs the same among many as among few."""
+    rows = []
+    for workflows in size.growth:
+        run = throughput.measure(servers, "bench-plain", workflows, bulk=100)
+        rows.append(_throughput_row(f"Growth: {workflows:,} workflows, 100 starts a message", [run]))
+    return rows
+
+
 def _throughput_row(label: str, runs: list[Throughput]) -> Row:
     median = sorted(runs, key=lambda run: run.rate)[len(runs) // 2]
     return {
@@ -91,7 +110,8 @@ def _throughput_row(label: str, runs: list[Throughput]) -> Row:
         "figure": f"{median.rate:,.0f} workflows/s, {median.rate * 5:,.0f} steps/s",
         "details": (
             f"{median.workflows:,} workflows, CPU s: executors {median.executor_cpu:.1f}, "
-            f"Postgres {median.postgres_cpu:.1f}, RabbitMQ {median.rabbitmq_cpu:.1f}; "
+            f"Postgres {median.postgres_cpu:.1f}, RabbitMQ {median.rabbitmq_cpu:.1f} "
+            f"({median.cpu_ms:.2f} ms a workflow); "
             f"peak {median.peak_mib:.0f} MiB, {median.batch:.0f} steps a commit"
         ),
         "workflows_per_second": [run.rate for run in runs],
@@ -160,6 +180,7 @@ PARTS: dict[str, Callable[[RunningServers, Size], list[Row]]] = {
     "w1": _throughput("W1: five steps, one start a message", "bench-plain"),
     "w1-bulk": _throughput("W1: five steps, 100 starts a message", "bench-plain", bulk=100),
     "aged": _throughput("W1 bulk, beside 1,000,000 old workflows", "bench-plain", bulk=100, aged=True),
+    "growth": _growth,
     "w1-two": _throughput("W1: two executors, one start a message", "bench-plain", executors=2),
     "w2": _throughput("W2: every step fails once, retried at 0 s", "bench-failing-once"),
     "latency": _latency,

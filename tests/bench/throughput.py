@@ -30,6 +30,11 @@ class Throughput:
         """Workflows a second."""
         return self.workflows / self.seconds
 
+    @property
+    def cpu_ms(self) -> float:
+        """CPU a workflow of the executors and both servers."""
+        return 1000 * (self.executor_cpu + self.postgres_cpu + self.rabbitmq_cpu) / self.workflows
+
 
 OURS = "owner_id = 'bench'"
 SPAN = f"SELECT extract(epoch FROM max(finished_at) - min(created_at)) FROM workflow_instances WHERE {OURS}"
