@@ -1,7 +1,7 @@
 """Advancing one claimed workflow: step after step is run, decided, committed and told."""
 
-import asyncio
 import random
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -55,7 +55,7 @@ class Budget:
     @property
     def is_spent(self) -> bool:
         """Whether the workflow has to go back through the broker."""
-        return self.steps_left <= 0 or asyncio.get_running_loop().time() >= self.ends_at
+        return self.steps_left <= 0 or time.monotonic() >= self.ends_at
 
 
 class RunWorkflow:
@@ -92,7 +92,7 @@ class RunWorkflow:
         """Run step after step until the workflow ends, waits, fails, or leaves this executor."""
         budget = Budget(
             self._rules.delivery_steps,
-            asyncio.get_running_loop().time() + self._rules.delivery_time.total_seconds(),
+            time.monotonic() + self._rules.delivery_time.total_seconds(),
         )
         self._reach(CrashPoint.AFTER_CLAIM)
         with self._holdings.hold(claim) as held:

@@ -28,12 +28,16 @@ class Coalescer(Generic[Item, Answer]):
         self._key = key
         self._limit = limit
         self._free_lanes = lanes
+        # Kept, because up to Python 3.11 asking for it is a system call.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, item: Item) -> Answer:
         """Add one item and wait for its answer; raises what the statement raised for it."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append((item, future))
         if self._free_lanes:
             self._free_lanes -= 1
