@@ -179,6 +179,8 @@ def _facts(view: WorkflowView) -> list[tuple[str, Text]]:
         ("owner", plain(view.owner_id)),
         ("updated", ago(view.updated_at)),
     ]
+    if view.archived:
+        facts.append(("archived", ago(view.archived_at)))
     if view.waiting_for:
         facts.append(("waits for", plain(view.waiting_for, "yellow")))
     if view.next_attempt_at:

@@ -58,10 +58,15 @@ class WorkflowSummary(View):
 
 
 class WorkflowView(WorkflowSummary):
-    """One workflow with its steps and its state: the newest checkpoint's, or the input."""
+    """One workflow with its steps and its state: the newest checkpoint's, or the input.
+
+    An archived one can be looked at and nothing else.
+    """
 
     steps: tuple[StepView, ...] = ()
     next_attempt_at: datetime | None = None
+    archived: bool = False
+    archived_at: datetime | None = None
     state: Any = None
 
     def step(self, step_id: str | None) -> StepView | None:

@@ -27,6 +27,13 @@ def test_status_shows_state_steps_and_reason(shell: Shell) -> None:
     assert "send_survey optional" in ended.out
 
 
+def test_status_of_an_archived_workflow_says_so(shell: Shell) -> None:
+    ended = workflow("Completed", archived=True, archivedAt="2026-01-01T00:00:00Z")
+    shell.answers(f"GET /workflows/{ID}", says(200, ended))
+    shell.answers(f"GET /workflows/{ID}/history", says(200, history()))
+    assert "archived" in shell("status", ID).out
+
+
 def test_status_of_a_failed_workflow_says_what_can_be_done(shell: Shell) -> None:
     shell.answers(f"GET /workflows/{ID}", says(200, FAILED))
     shell.answers(f"GET /workflows/{ID}/history", says(200, history()))
