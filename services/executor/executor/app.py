@@ -101,9 +101,15 @@ async def _start(
     stack.push_async_callback(http.close)
     subscriber_of = _pipeline(settings, registry, metrics, rules, _Parts(servers, store, holdings, outlet, http, reach))
     for pool in settings.pools:
-        consume(servers.broker, topology.steps_queue(pool), subscriber_of(pool), prefetch=settings.prefetch)
+        consume(
+            servers.broker,
+            topology.steps_queue(pool),
+            subscriber_of(pool),
+            prefetch=settings.prefetch,
+            outlives_connection=_has_long_steps(registry),
+        )
     checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
-    stack.push_async_callback(outlet.settle)
+    stack.push_async_callback(_settle, outlet, settings.shutdown_grace)
     watch = WatchPools(_known_pools(registry), _consumer_counter(servers.publisher), metrics)
     for work in (holdings.keep_leases(), watch.run()):
         stack.push_async_callback(end_task, asyncio.create_task(work))
@@ -150,7 +156,9 @@ def _pipeline(
         slots=settings.prefetch,
     )
     drive = DriveStep(store=store, resume=resume, metrics=metrics)
-    return lambda pool: StepSubscriber(start=start, drive=drive, resume=resume, parking=parking, pool=pool, reach=reach)
+    return lambda pool: StepSubscriber(
+        start=start, drive=drive, resume=resume, holdings=parts.holdings, parking=parking, pool=pool, reach=reach
+    )
 
 
 def _rules(settings: Settings, registry: Registry) -> Rules:
@@ -191,6 +199,10 @@ def _known_pools(registry: Registry) -> frozenset[str]:
     return frozenset(step.pool for item in registry.definitions for step in item.steps)
 
 
+def _has_long_steps(registry: Registry) -> bool:
+    return any(step.long_running for item in registry.definitions for step in item.steps)
+
+
 def _consumer_counter(publisher: Publisher) -> CountConsumers:
     async def count(pool: str) -> int:
         async with publisher.connection.channel() as channel:
@@ -209,6 +221,13 @@ def _scan_request() -> Outgoing:
         correlation_id=str(uuid4()),
         delay=timedelta(minutes=1),
     )
+
+
+async def _settle(outlet: Outlet, grace: timedelta) -> None:
+    # While the broker takes nothing, what is left stays in the outbox.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(grace.total_seconds()):
+            await outlet.settle()
 
 
 async def _drain(broker: RabbitBroker, holdings: Holdings, grace: timedelta) -> None:

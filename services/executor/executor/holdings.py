@@ -50,7 +50,8 @@ class Held:
     def interrupt(self, why: Interruption) -> None:
         """Stop the running step, now or before the next one begins."""
         self.interruption = why
-        if self.scope is not None:
+        # One that has run out is stopping the step already.
+        if self.scope is not None and not self.scope.expired():
             self.scope.reschedule(asyncio.get_running_loop().time())
 
     def require_uninterrupted(self) -> None:
@@ -69,6 +70,7 @@ class Holdings:
         self._held: dict[UUID, Held] = {}
         self._guarded: dict[UUID, UUID] = {}
         self._reserved: set[tuple[UUID, str]] = set()
+        self._deliveries = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self.is_draining = False
@@ -85,8 +87,18 @@ class Holdings:
         finally:
             del self._held[claim.token]
             self._metrics.running.set(len(self._held))
-            if not self._held:
-                self._empty.set()
+            self._look_whether_empty()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A delivery is worked on, whether or not it holds a claim yet; `drain` waits for it as for a claim."""
+        self._deliveries += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._deliveries -= 1
+            self._look_whether_empty()
 
     @asynccontextmanager
     async def guard(self, workflow_id: UUID, token: UUID) -> AsyncIterator[None]:
@@ -116,6 +128,10 @@ class Holdings:
         finally:
             if is_first:
                 self._reserved.discard(key)
+
+    def _look_whether_empty(self) -> None:
+        if not self._held and not self._deliveries:
+            self._empty.set()
 
     async def keep_leases(self) -> None:
         """Extend every lease three times within its length, for ever."""

@@ -29,6 +29,7 @@ class Outlet:
         self._publisher = publisher
         self._reach = reach
         self._waiting: deque[tuple[int, Outgoing]] = deque()
+        self._free_lanes = LANES
         self._lanes: set[asyncio.Task[None]] = set()
 
     def send(self, outgoing: Sequence[Outgoing], committed: Committed) -> None:
@@ -41,23 +42,30 @@ class Outlet:
         for message in outgoing:
             if message.message_id in committed.posted:
                 self._waiting.append((committed.posted[message.message_id], message))
-        if len(self._lanes) < LANES:
+        if self._free_lanes:
+            self._free_lanes -= 1
             lane = asyncio.create_task(self._drain())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
 
     async def settle(self) -> None:
-        """Wait until everything begun is published, and out of the outbox."""
+        """Wait until everything begun was tried; what was not confirmed stays in the outbox."""
         while self._lanes:
             await asyncio.wait(self._lanes)
 
     async def _drain(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            try:
-                await self._publish(batch)
-            except Exception as error:  # whatever it was, the committed outbox rows remain for the relay
-                log.warning("outbox.left_to_relay", error=type(error).__name__, messages=len(batch))
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                await self._publish_or_leave(batch)
+        finally:
+            self._free_lanes += 1
+
+    async def _publish_or_leave(self, batch: list[tuple[int, Outgoing]]) -> None:
+        try:
+            await self._publish(batch)
+        except Exception as error:  # whatever it was, the committed outbox rows remain for the relay
+            log.warning("outbox.left_to_relay", error=type(error).__name__, messages=len(batch))
 
     async def _publish(self, batch: list[tuple[int, Outgoing]]) -> None:
         try:
@@ -65,6 +73,6 @@ class Outlet:
         except Unconfirmed as error:
             log.warning("outbox.left_to_relay", error=str(error), messages=len(batch) - len(error.confirmed))
             batch = [(row, message) for row, message in batch if message.message_id in error.confirmed]
-        self._reach(CrashPoint.AFTER_PUBLISH)
         if batch:
+            self._reach(CrashPoint.AFTER_PUBLISH)
             await self._store.forget_published([row for row, _message in batch])

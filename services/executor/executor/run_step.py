@@ -38,7 +38,7 @@ class Heartbeat:
 
     def __call__(self) -> None:
         """The step is alive. Does nothing for a step without a heartbeat time limit."""
-        if self._scope is not None and self._seconds is not None:
+        if self._scope is not None and self._seconds is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time() + self._seconds)
 
     @property

@@ -25,7 +25,7 @@ from ratchet.ports import (
     Fenced,
     StepCommit,
 )
-from ratchet.state import canonical, read_back
+from ratchet.state import canonical, decode_state, read_back
 
 from executor.decide import (
     Turn,
@@ -188,7 +188,9 @@ class RunWorkflow:
         self._report(turn, commit)
         if commit.status is WorkflowStatus.EXECUTING and not committed.paused:
             claim = held.claim
-            held.claim = claim._replace(retry_count=claim.retry_count + 1, failed_attempts=commit.attempt)
+            again = claim._replace(retry_count=claim.retry_count + 1, failed_attempts=commit.attempt)
+            # The failed attempt may have changed the state in place.
+            held.move_to(again, decode_state(claim.state))
             return None
         is_given_up = commit.status is WorkflowStatus.FAILED
         return Ending.GIVEN_UP if is_given_up and delivery.can_be_rejected else Ending.DONE

@@ -18,6 +18,7 @@ from ratchet.ports import ParkingLot
 from executor.accept_start import AcceptStart
 from executor.delivery import Delivery, Ending
 from executor.drive_step import DriveStep
+from executor.holdings import Holdings
 from executor.resume_workflow import ResumeWorkflow
 
 
@@ -30,6 +31,7 @@ class StepSubscriber:
         start: AcceptStart,
         drive: DriveStep,
         resume: ResumeWorkflow,
+        holdings: Holdings,
         parking: ParkingLot,
         pool: str,
         reach: Reach = nothing_happens,
@@ -37,12 +39,17 @@ class StepSubscriber:
         self._start = start
         self._drive = drive
         self._resume = resume
+        self._holdings = holdings
         self._parking = parking
         self._pool = pool
         self._reach = reach
 
     async def __call__(self, message: Incoming) -> Settlement:
         """Raises only for outages, after which it may be called again with the same message."""
+        with self._holdings.at_work():
+            return await self._handle(message)
+
+    async def _handle(self, message: Incoming) -> Settlement:
         try:
             ending = await self._dispatch(message)
         except MalformedMessage as error:

@@ -15,6 +15,8 @@ WHOLE_EVERY = timedelta(hours=1)
 
 IDLE_SHARE = 10
 """A long look is followed by a pause that is longer by this factor, also while messages are parked all the time."""
+LONGEST_PAUSE = timedelta(minutes=5)
+"""A look that waited for a server was not long because of its work."""
 
 
 class TendParked:
@@ -36,7 +38,8 @@ class TendParked:
                     whole_at = began + WHOLE_EVERY.total_seconds()
             except Exception as error:  # whatever it was, the messages are still there and this runs again
                 log.warning("parked.postponed", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(max(EVERY.total_seconds(), IDLE_SHARE * (clock() - began)))
+            pause = max(EVERY.total_seconds(), IDLE_SHARE * (clock() - began))
+            await asyncio.sleep(min(pause, LONGEST_PAUSE.total_seconds()))
 
     async def look(self, *, whole: bool = False) -> None:
         """One look at the queue."""

@@ -39,14 +39,16 @@ class Outgoing:
 class Unconfirmed(Exception):
     """At least one message was not confirmed: returned, refused, or unknown. Publishing it again is safe.
 
-    `confirmed` holds the message ids that the broker did take, `failures` what went wrong with the others.
+    `confirmed` holds the message ids that the broker did take, `failures` what went wrong with the others. With
+    `by_one` a message of the batch is to blame, and the others may go by themselves; else the broker is away.
     """
 
-    def __init__(self, failures: Sequence[BaseException], confirmed: frozenset[str]) -> None:
+    def __init__(self, failures: Sequence[BaseException], confirmed: frozenset[str], *, by_one: bool = False) -> None:
         kinds = ", ".join(sorted({type(failure).__name__ for failure in failures}))
         super().__init__(f"{len(failures)} message(s) not confirmed ({kinds}): {failures[0]}")
         self.failures = tuple(failures)
         self.confirmed = confirmed
+        self.by_one = by_one
 
 
 class Settlement(Enum):

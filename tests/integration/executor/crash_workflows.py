@@ -109,3 +109,19 @@ def _hop(number: int) -> None:
 
 for _number in range(10):
     _hop(_number)
+
+
+changing = Workflow("changing")
+
+
+@changing.step
+async def begin(ctx: StepContext, state: dict[str, Any]) -> dict[str, Any]:
+    return state | {"count": 0}
+
+
+@changing.step(retry=Retry(0, 0))
+async def change(ctx: StepContext, state: dict[str, Any]) -> None:
+    """Changes what it was given before it fails."""
+    state["count"] += 1
+    if ctx.attempt < 3:
+        raise TransientError("after the change")

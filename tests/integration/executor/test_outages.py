@@ -53,6 +53,18 @@ async def test_a_step_that_runs_while_the_broker_restarts_is_committed_once(
     assert await site.count("SELECT count(*) FROM checkpoints") == 2
 
 
+async def test_a_long_running_step_goes_on_while_the_broker_restarts(servers: RunningServers, site: Site) -> None:
+    """Its message was acknowledged when it began, so nobody would deliver it again."""
+    site.start("executor")
+    workflow = await site.begin("patient")
+    await site.ran("long_one")
+    await asyncio.to_thread(servers["rabbitmq"].stop)
+    await asyncio.to_thread(servers["rabbitmq"].start)
+    site.gate.touch()
+    await site.reaches(workflow, "Completed", seconds=20)
+    assert site.counted_effects() == {"long_one": 1}
+
+
 async def test_a_start_that_the_database_forgot_is_begun_again(site: Site) -> None:
     """Starts do not wait for the disk: a database that dies may come back without one that it had answered."""
     site.start("executor")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.integration.executor.processes import Site, until
 
 
@@ -87,3 +89,13 @@ async def test_a_step_that_is_not_the_one_the_workflow_stands_before_is_not_run(
     assert "before" in row["failure_reason"]
     assert site.counted_effects() == {"here": 1}
     assert first.poll() is None
+
+
+@pytest.mark.parametrize("steps", [1, 100])
+async def test_what_a_failed_attempt_changed_in_the_state_is_gone_at_the_next(site: Site, steps: int) -> None:
+    """With one step for each delivery the second step's state comes from its checkpoint, else from memory."""
+    site.start("executor", DELIVERY_STEPS=str(steps))
+    workflow = await site.begin("changing")
+    await site.reaches(workflow, "Completed")
+    assert await site.count("SELECT (state ->> 'count')::int FROM checkpoints WHERE step_id = 'change'") == 1
+    assert await site.count("SELECT count(*) FROM step_attempts") == 2

@@ -98,7 +98,7 @@ async def test_muted_events_are_not_pushed_but_kept_and_unmuting_brings_them_bac
     notifier: Notifier, emit: Emitter, database: asyncpg.Connection
 ) -> None:
     async def are_kept() -> bool:
-        return bool(await database.fetchval("SELECT count(*) = 3 FROM notifications"))
+        return bool(await database.fetchval("SELECT count(*) = 3 FROM notifications WHERE feed = 'user:sarah'"))
 
     muted = {"muted": ["WORKFLOW_STEP_RETRYING"]}
     answer = await call(notifier, "PUT", "/preferences", token("sarah"), json=muted)

@@ -1,11 +1,13 @@
 """One workflow has one runner, and a dead runner is replaced."""
 
 import asyncio
+import json
 import uuid
 from datetime import timedelta
 
 import asyncpg
 import pytest
+from ratchet.adapters.postgres.claims import MISSING
 from ratchet.adapters.postgres.execution import PostgresExecution
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.domain.workflow import WorkflowStatus
@@ -22,6 +24,7 @@ from tests.integration.conftest import (
 )
 
 EXPIRED = timedelta(seconds=-1)
+BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 async def test_a_start_is_accepted_once_and_claimed_with_it(store: PostgresExecution, pool: asyncpg.Pool) -> None:
@@ -167,3 +170,40 @@ async def test_all_leases_are_extended_in_one_call_and_lost_ones_are_told(
     assert await patient.extend(held) == {workflow.claim for workflow in workflows[1:]}
     leases = await pool.fetch("SELECT lease_until - clock_timestamp() AS left FROM workflow_instances ORDER BY 1")
     assert leases[-2]["left"] > timedelta(minutes=59)
+
+
+async def test_a_claim_that_waited_for_a_commit_stands_on_what_was_committed(
+    store: PostgresExecution, pool: asyncpg.Pool
+) -> None:
+    """A connection to the broker is lost while a step is committed: the message is delivered again meanwhile."""
+    workflow = new_workflow()
+    await store.start(workflow)
+    async with pool.acquire() as somebody, somebody.transaction():
+        await somebody.execute("SELECT FROM workflow_instances WHERE id = $1 FOR UPDATE", workflow.workflow_id)
+        commit = asyncio.create_task(store.commit_step(done(fresh_claim(workflow), {"done": 0})))
+        await blocked(pool, 1)
+        claim = asyncio.create_task(store.claim(request_for(workflow)))
+        await blocked(pool, 2)
+    await commit
+    answer = (await claim).claim
+    assert answer is not None
+    assert (answer.step_index, answer.checkpoint_seq) == (1, 1)
+    assert json.loads(answer.state) == {"done": 0}
+    assert answer.checkpoint is not None
+
+
+async def test_a_checkpoint_that_is_not_there_counts_as_damaged(store: PostgresExecution, pool: asyncpg.Pool) -> None:
+    workflow = new_workflow()
+    await store.start(workflow)
+    await store.commit_step(done(fresh_claim(workflow)))
+    await pool.execute("DELETE FROM checkpoints")
+    answer = (await store.claim(request_for(workflow))).claim
+    assert answer is not None
+    assert answer.checkpoint is MISSING
+
+
+async def blocked(pool: asyncpg.Pool, sessions: int) -> None:
+    """Wait until so many sessions wait for a lock."""
+    async with asyncio.timeout(5):
+        while await pool.fetchval(BLOCKED) < sessions:  # noqa: ASYNC110  # what is asked lies in a server
+            await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
 import aio_pika
@@ -86,6 +87,19 @@ async def test_a_message_that_cannot_be_routed_stays_in_the_outbox_until_it_can(
     assert await outbox.relay(pool, publisher, older_than=NOTHING, limit=10) == 1
     assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
     assert await ready_in(publisher, "executor.steps.later") == 1
+
+
+async def test_a_message_that_spoils_its_batch_holds_back_nobody(publisher: Publisher, pool: asyncpg.Pool) -> None:
+    """An exchange that is not there costs the whole batch its channel, and a name too long for AMQP its frames."""
+    nowhere, too_long = message(Route("no.such.exchange", "x")), message(Route(COMMANDS, "k" * 300))
+    fine = [message() for _ in range(3)]
+    async with pool.acquire() as connection, connection.transaction():
+        await outbox.add(connection, [fine[0], nowhere, too_long, *fine[1:]])
+    with suppress(Unconfirmed):
+        await outbox.relay(pool, publisher, older_than=NOTHING, limit=10)
+    left = {row["message_id"] for row in await pool.fetch("SELECT message_id FROM outbox")}
+    assert left == {nowhere.message_id, too_long.message_id}
+    assert await ready_in(publisher, "executor.steps.default") >= 3
 
 
 async def test_a_broker_that_is_away_loses_nothing_of_the_outbox(

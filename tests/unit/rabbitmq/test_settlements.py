@@ -1,6 +1,7 @@
 """Every delivery is settled once, none before its time, and many with one frame."""
 
 import asyncio
+import gc
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -99,11 +100,35 @@ async def test_a_delivery_that_was_passed_over_is_not_acknowledged_with_its_neig
     assert broker.waits_for == {1}
 
 
+async def test_what_ends_while_frames_are_written_waits_for_the_next_batch() -> None:
+    class SlowBroker(Broker):
+        async def basic_reject(self, delivery_tag: int, *, requeue: bool = True, wait: bool = True) -> None:
+            await super().basic_reject(delivery_tag, requeue=requeue, wait=wait)
+            if delivery_tag == 1:
+                settlements.settle(2, Settlement.REJECT)
+            await asyncio.sleep(0)
+
+    broker = SlowBroker()
+    settlements = settlements_of(broker, 4)
+    settlements.settle(1, Settlement.REJECT)
+    for tag in (3, 4):
+        settlements.settle(tag, Settlement.ACK)
+    await settlements.told()
+    assert (broker.acknowledged, broker.rejected) == ({3, 4}, {1, 2})
+
+
 async def test_a_closed_channel_is_no_error() -> None:
+    troubles: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: troubles.append(context))
     broker = Broker(is_closed=True)
-    settlements = settlements_of(broker, 2)
+    settlements = settlements_of(broker, 3)
     settlements.settle(1, Settlement.ACK)
     await settlements.told()
     settlements.settle(2, Settlement.REJECT)
     await settlements.told()
-    assert broker.frames == 0
+    broker.is_closed = False
+    settlements.settle(3, Settlement.ACK)
+    await settlements.told()
+    gc.collect()
+    assert troubles == []
+    assert broker.acknowledged == {3}, "what was settled on the closed channel is not told later"

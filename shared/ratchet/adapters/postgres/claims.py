@@ -1,7 +1,7 @@
 """Claims: who may advance a workflow now. A claim is a fresh random token with a lease on the database's clock."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -10,8 +10,8 @@ from ratchet.adapters.postgres.engine import Connection
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.ports import CheckpointMark, Claim, ClaimAnswer, ClaimRequest, ClaimVerdict
 
-# Rows are locked in id order before anything is decided: an UPDATE ... FROM alone locks in join order and deadlocks
-# against other batches. A retry may be early by its jitter and no more; the row, not the queue, knows when it is due.
+# Rows are locked in id order before anything is decided, so that batches of claims do not deadlock each other. A
+# retry may be early by its jitter and no more; the row, not the queue, knows when it is due.
 _CLAIM = """
 WITH member AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::boolean[], $5::boolean[])
@@ -51,6 +51,12 @@ LEFT JOIN claimed w ON w.id = v.id
 LEFT JOIN checkpoints c ON c.workflow_id = w.id AND c.seq = w.checkpoint_seq
 """
 
+# The claim's snapshot is older than the row lock it waited for, so a checkpoint committed meanwhile is not in it.
+_CHECKPOINTS = """
+SELECT c.workflow_id, c.state::text AS state, c.step_index, c.step_id, c.checksum, c.committed_at
+FROM checkpoints c JOIN unnest($1::uuid[], $2::int[]) AS m(id, seq) ON c.workflow_id = m.id AND c.seq = m.seq
+"""
+
 _HELD = """
 SELECT command_id, status IN ('NotStarted', 'InProgress') AND waiting_for IS NULL AS is_free
 FROM workflow_instances WHERE id = $1
@@ -63,6 +69,10 @@ FROM unnest($1::uuid[], $2::uuid[]) AS held(id, token)
 WHERE w.id = held.id AND w.claim_token = held.token AND w.status IN ('Executing', 'Paused')
 RETURNING w.claim_token
 """
+
+
+MISSING = CheckpointMark(-1, "", b"", datetime.fromtimestamp(0, UTC))
+"""Stands for a checkpoint that the row names and nobody has: it fails its verification like a damaged one."""
 
 
 async def claim(
@@ -84,8 +94,19 @@ async def claim(
         lease,
         AUTOMATIC_LIMIT,
     )
-    answers = {row["token"]: _answer(row) for row in rows}
+    late = await _committed_meanwhile(connection, rows)
+    answers = {row["token"]: _answer(row, late.get(row["member_id"], row)) for row in rows}
     return [answers[request.token] for request in requests]
+
+
+async def _committed_meanwhile(
+    connection: Connection | asyncpg.Pool, rows: Sequence[asyncpg.Record]
+) -> dict[UUID, asyncpg.Record]:
+    missed = [row for row in rows if row["checkpoint_seq"] is not None and row["checksum"] is None]
+    if not missed:
+        return {}
+    ids, seqs = [row["member_id"] for row in missed], [row["checkpoint_seq"] for row in missed]
+    return {row["workflow_id"]: row for row in await connection.fetch(_CHECKPOINTS, ids, seqs)}
 
 
 async def is_forgotten(pool: asyncpg.Pool, workflow_id: UUID, command_id: str) -> bool:
@@ -104,17 +125,19 @@ async def extend(pool: asyncpg.Pool, held: Sequence[tuple[UUID, UUID]], *, lease
     return {row["claim_token"] for row in rows}
 
 
-def _answer(row: asyncpg.Record) -> ClaimAnswer:
+def _answer(row: asyncpg.Record, checkpoint: asyncpg.Record) -> ClaimAnswer:
     verdict = ClaimVerdict(row["verdict"])
-    claim = _claim(row) if verdict is ClaimVerdict.GRANTED else None
+    claim = _claim(row, checkpoint) if verdict is ClaimVerdict.GRANTED else None
     abandoned = row["held_by"] if verdict is ClaimVerdict.ABANDONED else None
     return ClaimAnswer(verdict, claim, recoveries=row["recoveries"], due_in=row["due_in"], abandoned=abandoned)
 
 
-def _claim(row: asyncpg.Record) -> Claim:
+def _claim(row: asyncpg.Record, checkpoint: asyncpg.Record) -> Claim:
     mark = None
-    if row["checksum"] is not None:
-        mark = CheckpointMark(row["step_index"], row["step_id"], row["checksum"], row["committed_at"])
+    if checkpoint["checksum"] is not None:
+        mark = CheckpointMark(*(checkpoint[name] for name in ("step_index", "step_id", "checksum", "committed_at")))
+    elif row["checkpoint_seq"] is not None:
+        mark = MISSING
     return Claim(
         workflow_id=row["member_id"],
         token=row["token"],
@@ -129,7 +152,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         generation=row["generation"],
         last_seq=row["last_seq"],
         checkpoint_seq=row["checkpoint_seq"],
-        state=row["input"] if mark is None else row["state"],
+        state=row["input"] if mark is None or mark is MISSING else checkpoint["state"],
         checkpoint=mark,
         inputs=row["inputs"],
     )

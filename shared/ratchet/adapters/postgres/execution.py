@@ -48,9 +48,10 @@ AnyCommit = TypeVar("AnyCommit", StepCommit, FailureCommit, commits.HandOver)
 class PostgresExecution:
     """Fulfils `ports.ExecutionStore`.
 
-    `quick` is a pool whose commits do not wait for the disk. Only starts and claims use it: when the server dies with
-    one of those not yet on disk, its message is still unacknowledged, and `is_forgotten` says that it has to be handled
-    anew. Whatever is committed later waits for the disk, and with it everything before.
+    `quick` is a pool whose commits do not wait for the disk: for starts, claims, leases, and for what has left the
+    outbox. When the server dies with a start or claim not yet on disk, its message is still unacknowledged, and
+    `is_forgotten` says that it has to be handled anew. Whatever is committed later waits for the disk, and with it
+    everything before.
     """
 
     def __init__(

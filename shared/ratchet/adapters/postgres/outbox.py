@@ -1,6 +1,8 @@
 """The outbox: messages written in the transaction that causes them, deleted once the broker has confirmed them."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
@@ -10,6 +12,8 @@ from ratchet.adapters.postgres.engine import Connection
 from ratchet.messages.envelope import Outgoing, Unconfirmed
 from ratchet.messages.routes import Route
 from ratchet.ports import MessagePublisher
+
+ONE_BY_ONE_SECONDS = 4
 
 _ADD = """
 INSERT INTO outbox (message_id, exchange, routing_key, type, body, headers, correlation_id, delay_ms)
@@ -67,12 +71,39 @@ async def relay(pool: asyncpg.Pool, publisher: MessagePublisher, *, older_than: 
             await publisher.publish(list(left_behind.values()))
         except Unconfirmed as error:
             confirmed = [key for key, message in left_behind.items() if message.message_id in error.confirmed]
+            if not confirmed and error.by_one:
+                confirmed = await _one_by_one(publisher, left_behind)
             if not confirmed:
                 raise
         else:
             confirmed = list(left_behind)
         await mark_published(connection, confirmed)
     return len(left_behind)
+
+
+async def _one_by_one(publisher: MessagePublisher, messages: dict[int, Outgoing]) -> list[int]:
+    """For when one message spoils the others: an exchange that is not there costs all of them their channel."""
+    confirmed = list[int]()
+    with suppress(TimeoutError):
+        # Shorter than the server lets a transaction be idle; what is left has its turn at the next look.
+        async with asyncio.timeout(ONE_BY_ONE_SECONDS):
+            for key, message in messages.items():
+                if await _publish_alone(publisher, message):
+                    confirmed.append(key)
+    return confirmed
+
+
+async def _publish_alone(publisher: MessagePublisher, message: Outgoing) -> bool:
+    while True:
+        try:
+            await publisher.publish([message])
+        except Unconfirmed as error:
+            if error.by_one:
+                return False
+            # The culprit's channel is being opened again.
+            await asyncio.sleep(0.1)
+        else:
+            return True
 
 
 async def mark_published(connection: Connection | asyncpg.Pool, ids: Sequence[int]) -> None:

@@ -1,9 +1,10 @@
 """Consuming: raw bytes in, one settlement out, through FastStream on a connection that nothing is published on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from itertools import chain, repeat
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import asyncpg
 import structlog
@@ -36,6 +37,8 @@ OUTAGES: tuple[type[BaseException], ...] = (
 )
 """A server is away or busy: the message is not at fault and the handler may simply be run again."""
 
+CANCEL_SECONDS = 5
+
 _WAITS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -54,8 +57,13 @@ def consumer_broker(amqp_url: str, *, name: str) -> RabbitBroker:
     )
 
 
-def consume(broker: RabbitBroker, queue: Queue, handler: Handler, *, prefetch: int) -> None:
+def consume(
+    broker: RabbitBroker, queue: Queue, handler: Handler, *, prefetch: int, outlives_connection: bool = False
+) -> None:
     """Subscribe `handler`; it is run for up to `prefetch` deliveries at once, and again and again during outages.
+
+    With a connection its handlers end, because their messages will be delivered again. With `outlives_connection` those
+    go on that have acknowledged theirs before.
 
     An error that is no outage is a defect: it is logged and the message goes to the queue's dead letters.
 
@@ -69,7 +77,7 @@ def consume(broker: RabbitBroker, queue: Queue, handler: Handler, *, prefetch: i
         no_reply=True,
     )
     subscriber(_never_called)
-    subscriber.consume = _Intake(handler).take  # type: ignore[method-assign]  # there is no public way
+    subscriber.consume = _Intake(handler, outlives_connection=outlives_connection).take  # type: ignore[method-assign]  # there is no public way
 
 
 async def _never_called(_body: bytes) -> None:
@@ -79,9 +87,12 @@ async def _never_called(_body: bytes) -> None:
 class _Intake:
     """From a delivery to its settlement."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, *, outlives_connection: bool) -> None:
         self._handler = handler
-        self._settlements: WeakKeyDictionary[AbstractChannel, Settlements] = WeakKeyDictionary()
+        self._outlives_connection = outlives_connection
+        self._going_on: set[asyncio.Task[Settlement]] = set()
+        self._channel: AbstractChannel | None = None
+        self._settlements: Settlements
 
     async def take(self, msg: IncomingMessage) -> None:
         """Handle one delivery."""
@@ -89,12 +100,25 @@ class _Intake:
             channel, tag = msg.channel, msg.delivery_tag or 0
         except ChannelInvalidStateError:  # it closed meanwhile: the message will be delivered again
             return
-        settlements = self._settlements.get(channel)
-        if settlements is None:
-            settlements = self._settlements[channel] = Settlements(channel)
-        settlements.delivered(tag)
-        delivery = _Delivery(settlements, tag)
-        delivery.settle(await _handled(self._handler, incoming(msg, delivery.acknowledge)))
+        if channel is not self._channel:
+            self._channel, self._settlements = channel, Settlements(channel)
+        self._settlements.delivered(tag)
+        delivery = _Delivery(self._settlements, tag)
+        work = _handled(self._handler, incoming(msg, delivery.acknowledge))
+        delivery.settle(await (self._apart(work, delivery) if self._outlives_connection else work))
+
+    async def _apart(self, work: Coroutine[Any, Any, Settlement], delivery: "_Delivery") -> Settlement:
+        """In a task of its own, which the driver does not end with the connection."""
+        task = asyncio.create_task(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if delivery.is_settled:
+                self._going_on.add(task)
+                task.add_done_callback(self._going_on.discard)
+            else:
+                task.cancel()
+            raise
 
 
 async def stop_intake(broker: RabbitBroker) -> None:
@@ -105,7 +129,10 @@ async def stop_intake(broker: RabbitBroker) -> None:
     for subscriber in broker.subscribers:
         queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # type: ignore[attr-defined]  # noqa: SLF001
         if queue is not None and tag is not None:
-            await queue.cancel(tag)
+            # While the broker is away this would wait for it; the consumer is not restored either way.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CANCEL_SECONDS):
+                    await queue.cancel(tag)
             subscriber._consumer_tag = None  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public way
 
 
@@ -125,15 +152,15 @@ class _Delivery:
     def __init__(self, settlements: Settlements, tag: int) -> None:
         self._settlements = settlements
         self._tag = tag
-        self._is_settled = False
+        self.is_settled = False
 
     async def acknowledge(self) -> None:
         self.settle(Settlement.ACK)
         await self._settlements.told()
 
     def settle(self, settlement: Settlement) -> None:
-        if not self._is_settled:
-            self._is_settled = True
+        if not self.is_settled:
+            self.is_settled = True
             self._settlements.settle(self._tag, settlement)
 
 

@@ -10,7 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelNotFoundEntity
 
 from ratchet.adapters.rabbitmq.frames import frames_of
 from ratchet.messages.envelope import Outgoing, Unconfirmed
@@ -86,7 +86,7 @@ class Publisher:
             else:
                 failures.append(failure)
         if failures:
-            raise Unconfirmed(failures, frozenset(taken))
+            raise Unconfirmed(failures, frozenset(taken), by_one=any(isinstance(item, _BLAMED) for item in failures))
 
     async def _send(self, messages: Sequence[Outgoing]) -> "list[_Confirm]":
         """One write for all. The channel's own way to publish makes one, and waits for a lock, for each message."""
@@ -109,13 +109,16 @@ class Publisher:
 
 _Confirm = asyncio.Future[Any]
 
+_BLAMED = (ValueError, ChannelNotFoundEntity, ChannelAccessRefused)
+"""A message that cannot be written, or that costs its channel: there is no such exchange, or not for this user."""
+
 
 def _pack(message: Outgoing, channel: Channel, now: int) -> bytes | ValueError:
     """One bad message must not hold back the others."""
     try:
         return frames_of(message, channel.number, body_limit=channel.max_content_size, at=now)
-    except ValueError as error:
-        return error
+    except (ValueError, TypeError) as error:
+        return ValueError(str(error))
 
 
 def _enlist(channel: Channel, message: Outgoing, frames: bytes | ValueError) -> _Confirm:

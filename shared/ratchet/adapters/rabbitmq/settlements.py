@@ -48,7 +48,9 @@ class Settlements:
         try:
             while self._settled:
                 batch, self._settled = self._settled, []
-                await self._tell_all(batch)
+                # Looked at before anything is awaited: what ends meanwhile belongs to the next batch.
+                oldest_in_work = next(iter(self._in_work), self._last_delivered + 1)
+                await self._tell_all(batch, oldest_in_work)
         except (AMQPError, RuntimeError) as error:
             # The channel is gone, and the broker will deliver them again; the rows will call them stale.
             log.info("messages.settle_failed", error=type(error).__name__)
@@ -56,12 +58,11 @@ class Settlements:
         finally:
             self._task = None
 
-    async def _tell_all(self, batch: list[tuple[int, Settlement]]) -> None:
+    async def _tell_all(self, batch: list[tuple[int, Settlement]], oldest_in_work: int) -> None:
         for tag, settlement in batch:
             if settlement is Settlement.REJECT:
                 await self._channel.basic_reject(tag, requeue=False, wait=False)
         done = [tag for tag, settlement in batch if settlement is Settlement.ACK]
-        oldest_in_work = next(iter(self._in_work), self._last_delivered + 1)
         covered = [tag for tag in done if tag < oldest_in_work]
         for tag in done:
             if tag > oldest_in_work:
