@@ -165,9 +165,11 @@ def _publish(exchange: str, key: str) -> Attempt:
 
 async def _declare(url: str, pools: list[str], delays: list[timedelta] = DELAYS) -> None:
     publisher = await Publisher.open(url, name="broker-users-test")
-    async with publisher.connection.channel() as channel:
-        await topology.declare(channel, pools=pools, delays=delays)
-    await publisher.close()
+    try:
+        async with publisher.connection.channel() as channel:
+            await topology.declare(channel, pools=pools, delays=delays)
+    finally:
+        await publisher.close()
 
 
 def _import(servers: RunningServers, vhost: str) -> None:
