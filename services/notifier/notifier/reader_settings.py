@@ -38,6 +38,11 @@ class ReaderSettings:
     def of(self, reader: Reader, *, muted: frozenset[str]) -> Iterator[LiveSettings]:
         """The reader's settings, kept current for as long as the context lasts; `muted` is what was just read."""
         settings = self._live.setdefault(reader, LiveSettings(muted))
+        if settings.muted != muted:
+            # Changed a moment ago. What was just read is most likely the newer; which one is, another look tells.
+            settings.muted = muted
+            self._changed.add(reader)
+            self._something.set()
         settings.connections += 1
         try:
             yield settings

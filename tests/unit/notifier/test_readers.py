@@ -105,3 +105,26 @@ async def test_what_was_tampered_with_is_worth_nothing() -> None:
     assert await tickets.redeem(other) is None
     for made_up in ("", "x", "\ud800", "x" * 101):
         assert await tickets.redeem(made_up) is None
+
+
+async def test_a_new_connection_brings_what_was_just_read_to_the_others_of_its_reader() -> None:
+    """The change was stored, and its hint has not arrived here yet."""
+    store = FeedsInMemory()
+    settings = ReaderSettings(store)
+    muted = frozenset({"WORKFLOW_STEP_RETRYING"})
+    await store.mute(SARAH, muted)
+    with settings.of(SARAH, muted=muted) as earlier:
+        await store.mute(SARAH, [])
+        with settings.of(SARAH, muted=frozenset()) as later:
+            assert later.muted == earlier.muted == frozenset()
+
+
+async def test_what_was_read_before_a_change_gives_way_to_the_change() -> None:
+    store = FeedsInMemory()
+    settings = ReaderSettings(store)
+    refreshing = asyncio.create_task(settings.refresh_forever())
+    with settings.of(SARAH, muted=frozenset()), settings.of(SARAH, muted=frozenset({"WORKFLOW_COMPLETED"})) as live:
+        async with asyncio.timeout(5):
+            while live.muted:
+                await asyncio.sleep(0)
+    refreshing.cancel()
