@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
     from ratchet.domain.audit_chain import Head
     from ratchet.ports import MessagePublisher
-
-SCAN_EXPIRES = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,5 @@ class Upkeep:
             type=RecoveryCommand.RESTART_SCAN.value,
             body=encode(RestartScan(reason=reason)),
             correlation_id=correlation_id,
-            delay=SCAN_EXPIRES,
         )
         await self.publisher.publish([request])

@@ -219,7 +219,6 @@ def _scan_request() -> Outgoing:
         type=RecoveryCommand.RESTART_SCAN.value,
         body=encode(RestartScan(reason="an executor started")),
         correlation_id=str(uuid4()),
-        delay=timedelta(minutes=1),
     )
 
 

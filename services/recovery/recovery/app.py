@@ -169,19 +169,18 @@ async def _ask_for_scans(publisher: Publisher, settings: Settings) -> None:
     reason = "recovery started"
     while True:
         try:
-            await publisher.publish([_scan_request(reason, settings.scan_interval)])
+            await publisher.publish([_scan_request(reason)])
         except Exception as error:  # whatever it was, the next round asks again
             log.warning("scan.not_requested", error=type(error).__name__)
         reason = "interval"
         await asyncio.sleep(settings.scan_interval.total_seconds())
 
 
-def _scan_request(reason: str, expires: timedelta) -> Outgoing:
+def _scan_request(reason: str) -> Outgoing:
     return Outgoing(
         route=Route(COMMANDS, recovery_key(RecoveryCommand.RESTART_SCAN)),
         message_id=str(uuid4()),
         type=RecoveryCommand.RESTART_SCAN.value,
         body=encode(RestartScanCommand(reason=reason)),
         correlation_id=str(uuid4()),
-        delay=expires,
     )
