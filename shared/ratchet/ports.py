@@ -198,16 +198,6 @@ class InputsVerdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowPosition:
-    """Where a workflow stands, for a decision about a message that does not claim it."""
-
-    definition: str
-    version: int
-    step_index: int
-    correlation_id: str
-
-
 class ExecutionStore(Protocol):
     """The executor's questions to the database. Every method may be called concurrently; calls are batched inside."""
 
@@ -231,8 +221,8 @@ class ExecutionStore(Protocol):
     async def is_forgotten(self, workflow_id: UUID, command_id: str) -> bool:
         """Whether the database lost the claim: nobody holds the workflow, or it is gone, under this very command."""
 
-    async def locate(self, workflow_id: UUID) -> WorkflowPosition | None:
-        """Where a workflow stands."""
+    async def exists(self, workflow_id: UUID) -> bool:
+        """Whether a workflow was accepted."""
 
     async def keep_inputs(self, workflow_id: UUID, *, step_id: str, message_id: str, inputs_text: str) -> InputsVerdict:
         """Store the inputs of a step that waits for a command; the first ones win."""

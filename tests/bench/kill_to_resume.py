@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -144,25 +145,12 @@ def everything_killed(bench: Bench) -> float:
     return resumed.at - killed_at
 
 
-def broker_killed(bench: Bench) -> float:
-    """Kill RabbitMQ and start it; from its first answer."""
+def server_killed(name: str, bench: Bench) -> float:
+    """Kill a server and start it; from its first answer."""
     workflow_id = bench.start("bench-held")
     bench.begun(workflow_id, "hold")
-    bench.servers["rabbitmq"].kill()
-    bench.servers["rabbitmq"].start()
-    answers_at = time.time()
-    bench.let_go(workflow_id)
-    resumed = bench.begun(workflow_id, "follow")
-    bench.platform.services.wait_ready(timedelta(seconds=60))
-    return max(0.0, resumed.at - answers_at)
-
-
-def database_killed(bench: Bench) -> float:
-    """Kill Postgres and start it; from its first answer."""
-    workflow_id = bench.start("bench-held")
-    bench.begun(workflow_id, "hold")
-    bench.servers["postgres"].kill()
-    bench.servers["postgres"].start()
+    bench.servers[name].kill()
+    bench.servers[name].start()
     answers_at = time.time()
     bench.let_go(workflow_id)
     resumed = bench.begun(workflow_id, "follow")
@@ -176,8 +164,8 @@ CASES: tuple[tuple[str, Callable[[Bench], float], float, float], ...] = (
     ("the only executor killed", only_executor_killed, 0.5, 1.0),
     ("recovery killed, then asked to recover", recovery_killed, 0.5, 10.0),
     ("all services killed", everything_killed, 0.3, 10.0),
-    ("broker killed and restarted", broker_killed, 0.2, 10.0),
-    ("database killed and restarted", database_killed, 0.3, 10.0),
+    ("broker killed and restarted", partial(server_killed, "rabbitmq"), 0.2, 10.0),
+    ("database killed and restarted", partial(server_killed, "postgres"), 0.3, 10.0),
 )
 
 

@@ -40,6 +40,6 @@ class Bare:
 
 
 if __name__ == "__main__":
-    config = server_config(Bare())  # type: ignore[arg-type]
+    config = server_config(Bare())  # type: ignore[arg-type]  # the least that answers
     config.lifespan = "off"
     uvicorn.Server(config).run(sockets=[claim_port("127.0.0.1", int(sys.argv[1]))])

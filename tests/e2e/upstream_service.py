@@ -3,7 +3,7 @@
 import sys
 import uuid
 
-import pika  # type: ignore[import-untyped]
+import pika  # type: ignore[import-untyped]  # it has no types
 
 amqp_url, routing_key, body = sys.argv[1:]
 connection = pika.BlockingConnection(pika.URLParameters(amqp_url))

@@ -35,7 +35,7 @@ class Person:
         """Ask for something; any answer is an answer."""
         return self._request("POST", path, json=None if body is None else dict(body))
 
-    def start(self, definition: str, input: Mapping[str, Any], **more: Any) -> UUID:  # noqa: A002
+    def start(self, definition: str, input: Mapping[str, Any], **more: Any) -> UUID:  # noqa: A002  # as on the wire
         """Start a workflow of one's own."""
         response = self.post("/workflows", {"definition": definition, "input": dict(input), **more})
         assert response.status_code == 202, response.text

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import pika  # type: ignore[import-untyped]
-from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]
+import pika  # type: ignore[import-untyped]  # it has no types
+from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # it has no types
 
 from tests.harness.waiting import until
 
@@ -38,7 +38,7 @@ class Upstream:
     amqp_url: str
     _parked: list[Parked] = field(default_factory=list)
 
-    def start(self, owner: str, definition: str, input: Mapping[str, Any], **envelope: Any) -> UUID:  # noqa: A002
+    def start(self, owner: str, definition: str, input: Mapping[str, Any], **envelope: Any) -> UUID:  # noqa: A002  # as on the wire
         """Ask for a workflow; answers its id."""
         workflow_id = envelope.pop("workflow_id", None) or uuid.uuid4()
         self.send("workflow.start", start_body(workflow_id, owner, definition, input), **envelope)
@@ -109,7 +109,7 @@ def start_body(
     workflow_id: object,
     owner: str,
     definition: str,
-    input: Mapping[str, Any],  # noqa: A002
+    input: Mapping[str, Any],  # noqa: A002  # as on the wire
 ) -> dict[str, Any]:
     """The body of a `workflow.start`."""
     return {"workflowId": str(workflow_id), "definition": definition, "ownerId": owner, "input": dict(input)}

@@ -1,12 +1,13 @@
 """An upstream `step.execute`: kept with the workflow, and the workflow woken if it waits for just that."""
 
 import asyncio
+from uuid import UUID
 
 import orjson
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.commands import ExecuteStep
 from ratchet.observability.metrics import ExecutorMetrics
-from ratchet.ports import ExecutionStore, InputsVerdict, WorkflowPosition
+from ratchet.ports import ExecutionStore, InputsVerdict
 
 from executor.delivery import Delivery, Ending
 from executor.resume_workflow import ResumeWorkflow
@@ -29,7 +30,7 @@ class DriveStep:
         Raises:
             MalformedMessage: no such workflow, or its definition has no such step.
         """
-        await self._locate(command)
+        await self._wait_for_start(command.workflow_id)
         verdict = await self._store.keep_inputs(
             command.workflow_id,
             step_id=command.step_id,
@@ -47,11 +48,10 @@ class DriveStep:
                 self._metrics.stale.labels("inputs-ignored").inc()
                 return Ending.DONE
 
-    async def _locate(self, command: ExecuteStep) -> WorkflowPosition:
+    async def _wait_for_start(self, workflow_id: UUID) -> None:
         for pause in (*_LOOKS, None):
-            position = await self._store.locate(command.workflow_id)
-            if position is not None:
-                return position
+            if await self._store.exists(workflow_id):
+                return
             if pause is not None:
                 await asyncio.sleep(pause)
-        raise MalformedMessage(f"There is no workflow {command.workflow_id}")
+        raise MalformedMessage(f"There is no workflow {workflow_id}")

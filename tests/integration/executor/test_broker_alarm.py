@@ -21,7 +21,7 @@ async def alarm(servers: RunningServers) -> AsyncIterator[Callable[[bool], None]
         pytest.skip("the broker was named by URL or runs in a container: its limits are not ours to change")
 
     def switch(on: bool) -> None:
-        server._recipe.control("set_vm_memory_high_watermark", "0.00001" if on else "0.6")  # type: ignore[attr-defined]
+        server._recipe.control("set_vm_memory_high_watermark", "0.00001" if on else "0.6")  # type: ignore[attr-defined]  # RabbitMQ's own
 
     yield switch
     await asyncio.to_thread(switch, False)

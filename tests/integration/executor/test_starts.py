@@ -52,7 +52,7 @@ async def test_an_array_starts_every_workflow_in_it_and_a_bad_one_hurts_nobody(s
     members = [start() for _ in range(300)]
     members[7] = {"workflowId": "nonsense"}
     members[100] = start("no-such-definition")
-    members[200] = "not an object"  # type: ignore[call-overload]
+    members[200] = "not an object"  # type: ignore[call-overload]  # wrong on purpose
     await site.publish("workflow.start", members)
     await all_completed(site, 298)
     reasons = [row["reason"] for row in await parked(site, 3)]

@@ -88,7 +88,7 @@ async def browser_page() -> AsyncIterator[Page]:
 async def _page_address(folder: Path) -> str:
     port_file = folder / "DevToolsActivePort"
     async with asyncio.timeout(30), httpx2.AsyncClient() as http:
-        while not port_file.exists() or not (lines := port_file.read_text().splitlines()):  # noqa: ASYNC110
+        while not port_file.exists() or not (lines := port_file.read_text().splitlines()):  # noqa: ASYNC110  # a file
             await asyncio.sleep(0.05)
         while True:
             targets = (await http.get(f"http://127.0.0.1:{lines[0]}/json")).json()

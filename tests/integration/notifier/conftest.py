@@ -40,7 +40,7 @@ async def start(settings: Settings) -> AsyncIterator[Start]:
         listener = claim_port("127.0.0.1", port)
         port = int(listener.getsockname()[1])
         server = GracefulServer(server_config(create_app(settings.model_copy(update=changes))))
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # signals are pytest's
         task = asyncio.create_task(server.serve(sockets=[listener]))
         notifier = Notifier(server, task, port)
         running.append(notifier)

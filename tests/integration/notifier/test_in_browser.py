@@ -32,7 +32,7 @@ async def site() -> AsyncIterator[str]:
     config = server_config(Starlette(routes=routes))
     config.lifespan = "off"
     server = GracefulServer(config)
-    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]  # signals are pytest's
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -29,7 +29,7 @@ async def publisher(amqp_url: str) -> AsyncIterator[Publisher]:
 
 
 def message(route: Route | None = None, **changes: object) -> Outgoing:
-    return Outgoing(route or to_pool("default"), str(uuid.uuid4()), "ContinueWorkflow", b"{}", "c", **changes)  # type: ignore[arg-type]
+    return Outgoing(route or to_pool("default"), str(uuid.uuid4()), "ContinueWorkflow", b"{}", "c", **changes)  # type: ignore[arg-type]  # any
 
 
 async def ready_in(publisher: Publisher, queue: str) -> int:

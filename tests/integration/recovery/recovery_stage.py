@@ -35,6 +35,8 @@ from recovery.restart_scan import RestartScan, Rules, Senses
 from recovery.run_bulk import RunBulk
 from recovery.verify_recoveries import VerifyRecoveries
 
+from tests.integration.conftest import new_workflow
+
 STEPS = ("a", "b", "c", "d")
 CHAIN = WorkflowDefinition("chain", 1, tuple(StepDefinition(step, optional=step == "c") for step in STEPS))
 LEASE = timedelta(seconds=30)
@@ -70,21 +72,7 @@ class Listener:
         return found
 
 
-def new_workflow() -> NewWorkflow:
-    """A start that nobody used before."""
-    return NewWorkflow(
-        workflow_id=uuid.uuid4(),
-        definition="chain",
-        version=1,
-        owner_id="sarah",
-        input='{"n": 0}',
-        content_hash=b"content",
-        correlation_id="c-1",
-        command_id=str(uuid.uuid4()),
-        first_step="a",
-        first_step_waits=False,
-        claim=uuid.uuid4(),
-    )
+OF_CHAIN = {"definition": "chain", "input": '{"n": 0}', "correlation_id": "c-1", "first_step": "a"}
 
 
 @dataclass
@@ -110,7 +98,7 @@ class RecoveryStage:
 
     async def completed(self) -> NewWorkflow:
         """The start of a workflow that has run to its end."""
-        workflow = new_workflow()
+        workflow = new_workflow(**OF_CHAIN)
         claim = await self.begin(workflow=workflow)
         for _ in STEPS:
             claim = await self.commit(claim)
@@ -118,7 +106,7 @@ class RecoveryStage:
 
     async def begin(self, executor: PostgresExecution | None = None, workflow: NewWorkflow | None = None) -> Claim:
         """Start a workflow and hold it."""
-        workflow = workflow or new_workflow()
+        workflow = workflow or new_workflow(**OF_CHAIN)
         await (executor or self.executor()).start(workflow)
         assert workflow.claim is not None
         return Claim(

@@ -51,7 +51,7 @@ class Yard:
 
     async def publish(self, route: Route, body: bytes = b"{}", **more: object) -> str:
         message_id = str(uuid.uuid4())
-        await self.publisher.publish([Outgoing(route, message_id, "Some", body, "c-1", **more)])  # type: ignore[arg-type]
+        await self.publisher.publish([Outgoing(route, message_id, "Some", body, "c-1", **more)])  # type: ignore[arg-type]  # any
         return message_id
 
     async def park(self, *bodies: bytes, message_id: str | None = "m-1") -> None:
@@ -333,7 +333,7 @@ async def test_during_an_outage_it_holds_what_it_took_and_goes_on_afterwards(
     async def keep(self: ParkedRows, rows: list[object]) -> int:
         for failure in failures:
             raise failure
-        return await real(self, rows)  # type: ignore[arg-type]
+        return await real(self, rows)  # type: ignore[arg-type]  # patched in
 
     monkeypatch.setattr(ParkedRows, "keep", keep)
     assert await yard.parked.tidy(whole=False) == Tidied(adopted=1)

@@ -75,7 +75,7 @@ async def test_of_many_scans_one_rescues_each_workflow_with_one_new_command(
 
 async def test_a_second_scan_at_the_same_time_leaves_the_work_to_the_first(pool: asyncpg.Pool) -> None:
     publisher = Silent()
-    async with PostgresRecovery(pool, publisher).scanning() as is_ours:  # type: ignore[arg-type]
+    async with PostgresRecovery(pool, publisher).scanning() as is_ours:  # type: ignore[arg-type]  # never called
         assert is_ours
         assert await scanner(pool, publisher)("on demand") is None
 
@@ -178,7 +178,7 @@ async def test_a_message_that_was_only_returned_too_often_counts_for_nothing_aga
     workflow = new_workflow()
     await make_store("dead").start(workflow)
     await pool.execute("UPDATE workflow_instances SET recoveries_since_progress = 3")
-    look_after = LookAfter(PostgresRecovery(pool, Silent()), RecoveryMetrics(new_registry()))  # type: ignore[arg-type]
+    look_after = LookAfter(PostgresRecovery(pool, Silent()), RecoveryMetrics(new_registry()))  # type: ignore[arg-type]  # never called
     verdict = await look_after(workflow.workflow_id, workflow.command_id, was_returned_too_often=too_often)
     assert verdict is (Verdict.REISSUED if too_often else Verdict.POISON)
     row = await row_of(pool, workflow.workflow_id)

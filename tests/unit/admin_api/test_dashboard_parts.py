@@ -2,7 +2,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from admin_api.dashboard.differences import MOST, Difference, differences
 from admin_api.dashboard.doings import DOINGS, offered, seen_mark, statuses_to_set
 from admin_api.dashboard.render import bars, duration, link, marked
 from admin_api.dashboard.session import form_token, is_from_here, is_own_form, local_path
@@ -99,21 +98,6 @@ def test_an_override_offers_only_what_the_table_allows_and_never_executing() -> 
 def test_a_failed_workflow_that_failed_again_is_not_what_was_seen() -> None:
     assert seen_mark(workflow()) != seen_mark(workflow(failedAt="2026-01-01T11:00:00Z"))
     assert seen_mark(workflow(status="Executing")) == seen_mark(workflow(status="Executing", currentStep="charge"))
-
-
-def test_differences_name_each_place_with_before_and_after() -> None:
-    before = {"a": 1, "b": {"c": [1], "d": 2}, "gone": None, "flag": 1}
-    after = {"a": 1, "b": {"c": [1, 2], "d": 2, "e": 3}, "flag": True}
-    assert differences(before, after) == [
-        Difference("b.c", "changed", [1], [1, 2]),
-        Difference("b.e", "added", None, 3),
-        Difference("flag", "changed", 1, True),
-        Difference("gone", "removed", None, None),
-    ]
-
-
-def test_differences_end_somewhere() -> None:
-    assert len(differences({}, {str(number): number for number in range(1000)})) == MOST
 
 
 def test_marked_text_is_escaped_inside_and_outside_of_its_marks() -> None:

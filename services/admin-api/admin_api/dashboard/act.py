@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from ratchet.domain.json_diff import ChangeKind
 from starlette.datastructures import URL
 from starlette.responses import RedirectResponse, Response
 
-from admin_api.dashboard.differences import MOST, Difference, differences
 from admin_api.dashboard.doings import DOINGS, Doing, seen_mark, statuses_to_set
 from admin_api.dashboard.own_api import Json, Refused
 from admin_api.dashboard.visit import Visit, new_key
@@ -114,41 +114,20 @@ async def _checkpoints(visit: Visit, workflow_id: str) -> list[Json]:
 
 
 async def _preview(visit: Visit, workflow: Json, chosen: Json) -> Json:
-    """What a restore would mean: the API's own answer where it has one, else made from the states."""
+    """What a restore would mean, as the page tells it."""
     path = f"/admin/workflows/{workflow['workflowId']}/restore-preview"
-    served = await visit.api.get_if_served(path, {"checkpointSeq": chosen["seq"]})
-    return _made_preview(workflow, chosen) if served is None else _told_preview(served)
-
-
-def _told_preview(served: Json) -> Json:
-    damaged = served["damagedCheckpoints"]
-    warnings = [served["detail"]] if not served["allowed"] and served["detail"] else []
+    told = await visit.api.get(path, {"checkpointSeq": chosen["seq"]})
+    damaged = told["damagedCheckpoints"]
+    warnings = [told["detail"]] if not told["allowed"] and told["detail"] else []
     if damaged:
         warnings.append(f"Damaged, and passed over: checkpoint {', '.join(map(str, damaged))}.")
     return {
-        "resumed_step": served["resumedStep"],
-        "again": [step["stepId"] for step in served["steps"] if step["alreadyDone"]],
+        "resumed_step": told["resumedStep"],
+        "again": [step["stepId"] for step in told["steps"] if step["alreadyDone"]],
         "warnings": warnings,
-        "changes": [
-            Difference(change["path"], _CHANGES.get(change["op"], "changed"), change.get("before"), change.get("after"))
-            for change in served["stateDiff"]
-        ],
-        "truncated": served["diffTruncated"],
+        "changes": [change | {"change": _CHANGES[ChangeKind(change["op"])]} for change in told["stateDiff"]],
+        "truncated": told["diffTruncated"],
     }
 
 
-_CHANGES = {"add": "added", "remove": "removed", "replace": "changed"}
-
-
-def _made_preview(workflow: Json, chosen: Json) -> Json:
-    ids = [step["stepId"] for step in workflow["steps"]]
-    at = ids.index(chosen["stepId"]) + 1 if chosen["stepId"] in ids else len(ids)
-    done = {step["stepId"] for step in workflow["steps"] if step["status"] in {"done", "skipped"}}
-    found = differences(workflow["state"], chosen["state"])
-    return {
-        "resumed_step": ids[at] if at < len(ids) else None,
-        "again": [step for step in ids[at:] if step in done],
-        "warnings": [] if chosen["intact"] else ["This checkpoint is damaged: it cannot be restored."],
-        "changes": found,
-        "truncated": len(found) == MOST,
-    }
+_CHANGES = {ChangeKind.ADD: "added", ChangeKind.REMOVE: "removed", ChangeKind.REPLACE: "changed"}

@@ -16,11 +16,8 @@ DEFAULT_CANARIES = 5
 
 async def runs(visit: Visit) -> Response:
     """All bulk recoveries, newest first."""
-    page = await visit.api.get_if_served(RUNS, {"cursor": visit.query.get("cursor"), "limit": PAGE})
-    items = [] if page is None else page["items"]
-    return visit.page(
-        "bulk_runs.html", served=page is not None, items=items, next=None if page is None else page.get("nextCursor")
-    )
+    page = await visit.api.get(RUNS, {"cursor": visit.query.get("cursor"), "limit": PAGE})
+    return visit.page("bulk_runs.html", items=page["items"], next=page["nextCursor"])
 
 
 async def plan(visit: Visit) -> Response:

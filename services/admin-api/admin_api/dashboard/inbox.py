@@ -71,7 +71,7 @@ async def live_inbox(visit: Visit) -> Response:
 async def live_strip(visit: Visit) -> Response:
     """The health strip."""
     overview = await visit.api.get("/admin/overview")
-    scan = await visit.api.get_if_served("/admin/scan")
+    scan = await visit.api.get("/admin/scan")
     return visit.page("live_strip.html", overview=overview, scan=scan)
 
 

@@ -55,15 +55,6 @@ class OwnApi:
         response = await self.http.get(PREFIX + path, params=given, headers=self._headers())
         return _answer(response.status_code, response.json())
 
-    async def get_if_served(self, path: str, query: Query | None = None) -> Json | None:
-        """The same, or None if this server has no such route."""
-        try:
-            return await self.get(path, query)
-        except Refused as refused:
-            if refused.kind == "not-found":
-                return None
-            raise
-
     async def post(self, path: str, body: Json, *, key: str) -> Json:
         """Ask for something; the same key again is the same request.
 

@@ -12,8 +12,8 @@ AUDIT_FILTERS = ("workflowId", "actor", "action", "outcome")
 
 async def parked(visit: Visit) -> Response:
     """Messages that nobody could act on."""
-    page = await visit.api.get_if_served("/admin/parked", {"cursor": visit.query.get("cursor"), "limit": PAGE})
-    return visit.page("parked.html", served=page is not None, new_key=new_key, **_of(page))
+    page = await visit.api.get("/admin/parked", {"cursor": visit.query.get("cursor"), "limit": PAGE})
+    return visit.page("parked.html", new_key=new_key, items=page["items"], next=page["nextCursor"])
 
 
 async def replay(visit: Visit) -> Response:
@@ -30,15 +30,11 @@ async def audit(visit: Visit) -> Response:
     """Who did or tried what."""
     filters = {name: visit.query[name] for name in AUDIT_FILTERS if visit.query.get(name)}
     query = filters | {"cursor": visit.query.get("cursor"), "limit": PAGE}
-    page = await visit.api.get_if_served("/admin/audit", query)
-    return visit.page("audit.html", served=page is not None, filters=filters, **_of(page))
+    page = await visit.api.get("/admin/audit", query)
+    return visit.page("audit.html", filters=filters, items=page["items"], next=page["nextCursor"])
 
 
 async def _with_parked(visit: Visit, what: str, body: Json) -> Response:
     message_id = visit.id_of("message_id")
     await visit.api.post(f"/admin/parked/{message_id}/{what}", body, key=visit.form.get("key", "") or new_key())
     return RedirectResponse(str(URL("/parked").include_query_params(done=what)), 303)
-
-
-def _of(page: Json | None) -> Json:
-    return {"items": [] if page is None else page["items"], "next": None if page is None else page.get("nextCursor")}

@@ -60,8 +60,8 @@ async def _asked_for(visit: Visit, workflow_id: str) -> Json | None:
 async def _audit(visit: Visit, workflow_id: str) -> list[Json]:
     if not visit.principal.is_admin:
         return []
-    page = await visit.api.get_if_served("/admin/audit", {"workflowId": workflow_id, "limit": SHOWN_AUDIT})
-    return [] if page is None else list(page["items"])
+    page = await visit.api.get("/admin/audit", {"workflowId": workflow_id, "limit": SHOWN_AUDIT})
+    return list(page["items"])
 
 
 def _with_attempts(workflow: Json, history: Json) -> list[Json]:

@@ -26,7 +26,6 @@ from ratchet.ports import (
     NewWorkflow,
     StartVerdict,
     StepCommit,
-    WorkflowPosition,
 )
 
 log = structlog.get_logger()
@@ -102,9 +101,9 @@ class PostgresExecution:
         """Whether the database lost what it had answered without waiting for the disk."""
         return await claims.is_forgotten(self._pool, workflow_id, command_id)
 
-    async def locate(self, workflow_id: UUID) -> WorkflowPosition | None:
-        """Where a workflow stands."""
-        return await inputs.locate(self._pool, workflow_id)
+    async def exists(self, workflow_id: UUID) -> bool:
+        """Whether a workflow was accepted."""
+        return await inputs.exists(self._pool, workflow_id)
 
     async def keep_inputs(self, workflow_id: UUID, *, step_id: str, message_id: str, inputs_text: str) -> InputsVerdict:
         """Store the inputs of a step that waits for a command."""

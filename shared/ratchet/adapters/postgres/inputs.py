@@ -5,11 +5,9 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from ratchet.ports import InputsVerdict, WorkflowPosition
+from ratchet.ports import InputsVerdict
 
-_LOCATE = """
-SELECT definition, version, current_step_index AS step_index, correlation_id FROM workflow_instances WHERE id = $1
-"""
+_EXISTS = "SELECT EXISTS (SELECT FROM workflow_instances WHERE id = $1)"
 
 _LOOK = """
 SELECT w.status::text AS status, w.waiting_for, w.command_id, w.pending_inputs -> $2 ->> 'messageId' AS held_by,
@@ -33,10 +31,9 @@ WHERE id = $1
 """
 
 
-async def locate(pool: asyncpg.Pool, workflow_id: UUID) -> WorkflowPosition | None:
-    """Where a workflow stands, or None when there is none of that id."""
-    row = await pool.fetchrow(_LOCATE, workflow_id)
-    return None if row is None else WorkflowPosition(**row)
+async def exists(pool: asyncpg.Pool, workflow_id: UUID) -> bool:
+    """Whether there is a workflow of that id."""
+    return bool(await pool.fetchval(_EXISTS, workflow_id))
 
 
 async def keep_inputs(

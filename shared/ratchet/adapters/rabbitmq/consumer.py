@@ -127,7 +127,7 @@ async def stop_intake(broker: RabbitBroker) -> None:
     FastStream keeps consuming while it stops; each message it then touches would count toward the delivery limit.
     """
     for subscriber in broker.subscribers:
-        queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # type: ignore[attr-defined]  # noqa: SLF001
+        queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # type: ignore[attr-defined]  # noqa: SLF001  # no public way
         if queue is not None and tag is not None:
             # While the broker is away this would wait for it; the consumer is not restored either way.
             with suppress(TimeoutError):
@@ -142,7 +142,7 @@ def is_consuming(broker: RabbitBroker) -> bool:
     return (
         connection is not None
         and connection.connected.is_set()
-        and all(subscriber._consumer_tag is not None for subscriber in broker.subscribers)  # type: ignore[attr-defined]  # noqa: SLF001
+        and all(subscriber._consumer_tag is not None for subscriber in broker.subscribers)  # type: ignore[attr-defined]  # noqa: SLF001  # no public way
     )
 
 
