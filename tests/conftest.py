@@ -10,7 +10,7 @@ from local_stack.databases import create_database, drop_database
 from local_stack.servers import RunningServers, own_servers
 from ratchet.adapters.postgres.migrate import migrate
 
-from tests.browser.chromium import can_install, chromium, find_chromium
+from tests.browser.chromium import can_install, chromium
 
 pytest_plugins = ["tests.harness.fixtures"]
 
@@ -66,5 +66,5 @@ def redis_url(servers: RunningServers) -> str:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install the browser now if a test will want it: it takes longer than one test may."""
-    if any("browser" in item.nodeid for item in session.items) and find_chromium() is None and can_install():
+    if any("browser" in item.nodeid for item in session.items) and can_install():
         chromium()
