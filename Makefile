@@ -7,7 +7,7 @@ EXECUTORS ?= 1
 STACK := $(RUN) -m local_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down reset status servers demo test check lint types format imports bench lock clean
+.PHONY: help setup up down reset status servers demo test check lint types format imports bench chaos lock clean
 
 help: ## Show this list
 	@if [ -t 1 ]; then on=$$(printf '\033[36m'); off=$$(printf '\033[0m'); fi; \
@@ -65,6 +65,9 @@ lock: setup ## Write both lock files from pyproject.toml (UPGRADE=1: take the ne
 bench: setup ## Measure speed and recovery on real servers (PARTS="w1 latency", QUICK=1 for a smoke run)
 	@$(RUN) -m tests.bench $(if $(QUICK),--quick) $(PARTS)
 	@$(if $(PARTS)$(QUICK),,$(RUN) -m tests.bench.kill_to_resume)
+
+chaos: setup ## Break things while workflows run, then settle up (FAULTS="broker-killed", SEED=7, QUICK=1 for a smoke run)
+	@$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--seconds 6) $(FAULTS)
 
 clean: ## Delete caches and build results (not .venv, not the platform's data)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable
 
 import psutil
 import pytest
-from local_stack.native_server import NativeServer
 from local_stack.servers import RunningServers
 
+from tests.harness.rabbitmqctl import is_ours, rabbitmqctl
 from tests.integration.executor.processes import Site, until
 
 MIB = 1024 * 1024
@@ -16,12 +16,11 @@ MIB = 1024 * 1024
 @pytest.fixture
 async def alarm(servers: RunningServers) -> AsyncIterator[Callable[[bool], None]]:
     """Switches the broker's memory alarm; it is off again after the test."""
-    server = servers["rabbitmq"]
-    if not isinstance(server, NativeServer):
+    if not is_ours(servers):
         pytest.skip("the broker was named by URL or runs in a container: its limits are not ours to change")
 
     def switch(on: bool) -> None:
-        server._recipe.control("set_vm_memory_high_watermark", "0.00001" if on else "0.6")  # type: ignore[attr-defined]  # RabbitMQ's own
+        rabbitmqctl(servers, "set_vm_memory_high_watermark", "0.00001" if on else "0.6")
 
     yield switch
     await asyncio.to_thread(switch, False)

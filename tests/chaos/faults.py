@@ -1,0 +1,128 @@
+"""The fault matrix: what can break, and how it is broken."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.chaos.field import LEASE, SERVICES, VHOST, Field
+
+OUTAGE = 6.0
+"""Longer than a lease: whoever waits it out has lost what it held."""
+
+Strike = Callable[[Field], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row of the matrix. `pause` is what lies between two strikes, in seconds."""
+
+    name: str
+    what: str
+    strike: Strike
+    pause: float
+
+
+def _kill_executor(field: Field) -> None:
+    field.kill(field.any_executor())
+
+
+def _freeze_executor(field: Field) -> None:
+    field.freeze(field.platform.services.pid_of(field.any_executor()), LEASE + 2)
+
+
+def _stop_executor(field: Field) -> None:
+    field.restart(field.any_executor())
+
+
+def _freeze_service(name: str) -> Strike:
+    return lambda field: field.freeze(field.platform.services.pid_of(name), OUTAGE)
+
+
+def _kill(*services: str) -> Strike:
+    return lambda field: field.kill(*services)
+
+
+def _crash(server: str) -> Strike:
+    return lambda field: field.crash_server(server)
+
+
+def _freeze(server: str) -> Strike:
+    return lambda field: field.freeze(field.servers[server].pid, OUTAGE)
+
+
+def _close_connections(field: Field) -> None:
+    field.control_broker("close_all_connections", "a fault, on purpose")
+
+
+def _raise_alarm(field: Field) -> None:
+    field.control_broker("set_vm_memory_high_watermark", "0.00001")
+    try:
+        time.sleep(OUTAGE)
+    finally:
+        field.control_broker("set_vm_memory_high_watermark", "0.6")
+
+
+def _purge_retries(field: Field) -> None:
+    """Only queues with internal messages: a start that was lost before an executor saw it is nobody's to restore."""
+    for line in field.control_broker("list_queues", "-p", VHOST, "--no-table-headers", "name").split():
+        if line.startswith("executor.retry."):
+            field.control_broker("purge_queue", "-p", VHOST, line)
+
+
+def _wipe_redis(field: Field) -> None:
+    field.flush_redis()
+    field.crash_server("valkey")
+
+
+def _cut_network(field: Field) -> None:
+    field.network.cut()
+
+
+def _slow_network(field: Field) -> None:
+    field.network.set_delay(field.chance.uniform(0.02, 0.1))
+    try:
+        time.sleep(OUTAGE)
+    finally:
+        field.network.set_delay(0)
+
+
+def _hide(server: str) -> Strike:
+    def strike(field: Field) -> None:
+        field.network.swallow(server, True)
+        try:
+            time.sleep(OUTAGE)
+        finally:
+            field.network.swallow(server, False)
+
+    return strike
+
+
+def _anything(field: Field) -> None:
+    field.chance.choice(SINGLE).strike(field)
+
+
+SINGLE = (
+    Fault("executor-killed", "an executor is killed (SIGKILL)", _kill_executor, 2),
+    Fault("executor-frozen", "an executor stands still past its lease, then goes on", _freeze_executor, 2),
+    Fault("executor-stopped", "an executor ends in good order (SIGTERM)", _stop_executor, 2),
+    Fault("recovery-killed", "recovery is killed", _kill("recovery"), 2),
+    Fault("recovery-frozen", "recovery stands still, then goes on", _freeze_service("recovery"), 2),
+    Fault("notifier-killed", "the notifier is killed", _kill("notifier"), 2),
+    Fault("notifier-frozen", "the notifier stands still, then goes on", _freeze_service("notifier"), 2),
+    Fault("api-killed", "the admin API is killed", _kill("admin-api"), 2),
+    Fault("all-killed", "all services are killed at once", _kill(*SERVICES), 6),
+    Fault("broker-killed", "RabbitMQ is killed and started", _crash("rabbitmq"), 6),
+    Fault("broker-frozen", "RabbitMQ stands still", _freeze("rabbitmq"), 4),
+    Fault("broker-alarm", "RabbitMQ's memory alarm goes off", _raise_alarm, 3),
+    Fault("connections-closed", "RabbitMQ closes every connection", _close_connections, 2),
+    Fault("retries-purged", "the delay queues lose their messages", _purge_retries, 1),
+    Fault("database-killed", "Postgres is killed and started", _crash("postgres"), 4),
+    Fault("database-frozen", "Postgres stands still", _freeze("postgres"), 4),
+    Fault("redis-wiped", "Valkey is emptied, killed and started", _wipe_redis, 2),
+    Fault("network-cut", "every connection to every server is reset", _cut_network, 2),
+    Fault("network-slow", "every packet takes 20 to 100 ms longer", _slow_network, 3),
+    Fault("database-unreachable", "nothing gets through to Postgres", _hide("postgres"), 4),
+    Fault("broker-unreachable", "nothing gets through to RabbitMQ", _hide("rabbitmq"), 4),
+)
+FAULTS = (*SINGLE, Fault("anything", "one of the above after the other, by chance", _anything, 1))
+BY_NAME = {fault.name: fault for fault in FAULTS}
