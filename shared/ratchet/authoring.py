@@ -119,6 +119,7 @@ class Workflow:
         `timeout` and `heartbeat_timeout` are seconds. `retry` overrides the executor's plan, `retry_on` adds error
         types to those that count as transient. `optional` lets the owner skip the step after a failure. `pool` names
         the executors that run it. `waits_for_command` holds the workflow until an upstream `step.execute` arrives.
+        Steps with the same `depends_on` are held back together, without attempts, while most of their runs fail.
         """
 
         def add(code: StepFunction) -> StepFunction:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from ratchet.domain.dependency import DependencyState
 from ratchet.domain.workflow import FailureKind, WorkflowStatus
 
 
@@ -182,6 +183,17 @@ class QueueState(View):
     consumers: int | None
 
 
+class DependencyStanding(View):
+    """Something that steps depend on, and whether they are held back because it is down."""
+
+    name: str
+    state: DependencyState | None = Field(
+        description="`open`: held back. `probing`: let go in growing waves. Null while Redis does not answer."
+    )
+    changed_at: datetime | None
+    probe_at: datetime | None = Field(description="When the next step may try, if it is open.")
+
+
 class Overview(View):
     """How the platform stands."""
 
@@ -196,6 +208,7 @@ class Overview(View):
     executors_at_work: int = Field(description="Executors that hold a workflow right now.")
     broker_reachable: bool
     queues: list[QueueState]
+    dependencies: list[DependencyStanding] = Field(description="Everything that a registered step depends on.")
 
 
 class RecoveryRequested(View):

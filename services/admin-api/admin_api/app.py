@@ -34,6 +34,7 @@ from ratchet.adapters.rabbitmq.consumer import OUTAGES
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.adapters.rabbitmq.queue_depths import queue_depths
 from ratchet.adapters.redis import connection as redis_connection
+from ratchet.adapters.redis.dependencies import SharedDependencies
 from ratchet.adapters.redis.token_bucket import SharedBuckets
 from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import AdminMetrics, new_registry
@@ -89,6 +90,7 @@ class Common:
 
     metrics: AdminMetrics
     limiter: Limiter
+    dependencies: SharedDependencies
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -103,13 +105,14 @@ def create_app(settings: Settings) -> FastAPI:
     verifier = TokenVerifier.from_settings(settings, http)
     redis = redis_connection.connect(settings.redis_url.get_secret_value(), name="ratchet-admin-api")
     limiter = Limiter(SharedBuckets(redis))
+    common = Common(metrics, limiter, SharedDependencies(redis))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(http)
             stack.push_async_callback(redis.aclose)
-            app.state.collaborators = await _open(app, settings, Common(metrics, limiter), stack)
+            app.state.collaborators = await _open(app, settings, common, stack)
             yield
 
     app = FastAPI(
@@ -170,7 +173,9 @@ async def _open(app: FastAPI, settings: Settings, common: Common, stack: AsyncEx
             publisher=publisher,
         ),
         groups=FailureGroups(engine),
-        lookout=Lookout(OverviewReader(pool), partial(queue_depths, publisher.connection), AWAY),
+        lookout=Lookout(
+            OverviewReader(pool), partial(queue_depths, publisher.connection), common.dependencies.read, AWAY
+        ),
     )
 
 

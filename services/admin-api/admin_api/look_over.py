@@ -2,23 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from ratchet.domain.dependency import DependencyState
 
-from admin_api.answers import Overview, QueueState
+from admin_api.answers import DependencyStanding, Overview, QueueState
 
 if TYPE_CHECKING:
     from ratchet.adapters.postgres.overview import OverviewReader
     from ratchet.adapters.rabbitmq.queue_depths import QueueDepth
+    from ratchet.domain.dependency import Dependency
 
 FRESH_FOR = timedelta(seconds=2)
 BROKER_PATIENCE = timedelta(seconds=2)
 
 AskQueues = Callable[[Sequence[str]], Awaitable[Sequence["QueueDepth"]]]
+AskDependencies = Callable[[Sequence[str]], Awaitable[Mapping[str, "Dependency"]]]
+"""Those that were ever in trouble; raises ConnectionError when Redis cannot be asked."""
 
 log = structlog.get_logger()
 
@@ -26,9 +30,16 @@ log = structlog.get_logger()
 class Lookout:
     """Answers many askers with one question to the servers."""
 
-    def __init__(self, reader: "OverviewReader", ask_queues: AskQueues, outages: Iterable[type[BaseException]]) -> None:
+    def __init__(
+        self,
+        reader: "OverviewReader",
+        ask_queues: AskQueues,
+        ask_dependencies: AskDependencies,
+        outages: Iterable[type[BaseException]],
+    ) -> None:
         self._reader = reader
         self._ask_queues = ask_queues
+        self._ask_dependencies = ask_dependencies
         self._outages = tuple(outages)
         self._lock = asyncio.Lock()
         self._seen: tuple[float, Overview] | None = None
@@ -44,7 +55,8 @@ class Lookout:
         counts = await self._reader.counts()
         queues = await self._queues(await self._reader.pools())
         broker = {"broker_reachable": queues is not None, "queues": queues or []}
-        return Overview.model_validate(asdict(counts) | broker)
+        dependencies = await self._dependencies(await self._reader.dependencies())
+        return Overview.model_validate(asdict(counts) | broker | {"dependencies": dependencies})
 
     async def _queues(self, pools: Sequence[str]) -> list[QueueState] | None:
         try:
@@ -53,3 +65,19 @@ class Lookout:
         except self._outages as error:
             log.info("overview.broker_away", error=type(error).__name__)
             return None
+
+    async def _dependencies(self, names: Sequence[str]) -> list[DependencyStanding]:
+        try:
+            troubled = await self._ask_dependencies(names)
+        except ConnectionError as error:
+            log.info("overview.redis_away", error=type(error).__name__)
+            return [DependencyStanding(name=name, state=None, changed_at=None, probe_at=None) for name in names]
+        return [_standing(name, troubled.get(name)) for name in names]
+
+
+def _standing(name: str, dependency: "Dependency | None") -> DependencyStanding:
+    if dependency is None:
+        return DependencyStanding(name=name, state=DependencyState.CLOSED, changed_at=None, probe_at=None)
+    return DependencyStanding(
+        name=name, state=dependency.state, changed_at=dependency.changed_at, probe_at=dependency.probe_at
+    )

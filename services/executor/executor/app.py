@@ -35,6 +35,7 @@ from starlette.applications import Starlette
 
 from executor.accept_start import AcceptStart
 from executor.drive_step import DriveStep
+from executor.heed_dependencies import HeedDependencies
 from executor.holdings import Holdings
 from executor.http_step import HttpCaller
 from executor.leave import Leave
@@ -84,6 +85,7 @@ class _Parts:
     outlet: Outlet
     call_http: HttpCaller
     reach: Reach
+    dependencies: HeedDependencies | None
 
 
 async def _start(
@@ -99,7 +101,9 @@ async def _start(
     outlet = Outlet(store, servers.publisher, reach)
     http = HttpCaller(EgressRules.of(settings.http_allow))
     stack.push_async_callback(http.close)
-    subscriber_of = _pipeline(settings, registry, metrics, rules, _Parts(servers, store, holdings, outlet, http, reach))
+    dependencies = _dependencies(settings, registry, metrics, stack)
+    parts = _Parts(servers, store, holdings, outlet, http, reach, dependencies)
+    subscriber_of = _pipeline(settings, registry, metrics, rules, parts)
     for pool in settings.pools:
         consume(
             servers.broker,
@@ -132,6 +136,7 @@ def _pipeline(
         leave=Leave(store=store, outlet=parts.outlet, rules=rules, metrics=metrics),
         rules=rules,
         metrics=metrics,
+        dependencies=parts.dependencies,
         call_http=parts.call_http,
         reach=reach,
     )
@@ -161,10 +166,25 @@ def _pipeline(
     )
 
 
+def _dependencies(
+    settings: Settings, registry: Registry, metrics: ExecutorMetrics, stack: AsyncExitStack
+) -> HeedDependencies | None:
+    """Nothing if no step names a dependency: then Redis is not asked, nor its driver loaded."""
+    names = {step.depends_on for item in registry.definitions for step in item.steps if step.depends_on is not None}
+    if not names:
+        return None
+    from ratchet.adapters.redis.connection import connect
+    from ratchet.adapters.redis.dependencies import SharedDependencies
+
+    redis = connect(settings.redis_url.get_secret_value(), name="ratchet-executor")
+    stack.push_async_callback(redis.aclose)
+    dependencies = HeedDependencies(SharedDependencies(redis), names, metrics)
+    stack.push_async_callback(end_task, asyncio.create_task(dependencies.keep()))
+    return dependencies
+
+
 def _rules(settings: Settings, registry: Registry) -> Rules:
-    plans = [settings.retry_delays] + [
-        step.retry.delays for item in registry.definitions for step in item.steps if step.retry is not None
-    ]
+    plans = [settings.retry_delays, *(step.delays for item in registry.definitions for step in item.steps)]
     return Rules(
         pools=frozenset(settings.pools),
         retry=Retry(*(delay.total_seconds() for delay in settings.retry_delays)),

@@ -36,6 +36,7 @@ from executor.decide import (
     new_id,
 )
 from executor.delivery import Delivery, Ending
+from executor.heed_dependencies import FIRST, HeedDependencies, Hold
 from executor.holdings import Held, Holdings, Interrupted, Interruption
 from executor.leave import Leave
 from executor.outlet import Outlet
@@ -72,6 +73,7 @@ class RunWorkflow:
         rules: Rules,
         metrics: ExecutorMetrics,
         call_http: CallHttp | None = None,
+        dependencies: HeedDependencies | None = None,
         reach: Reach = nothing_happens,
     ) -> None:
         self._store = store
@@ -81,6 +83,7 @@ class RunWorkflow:
         self._leave = leave
         self._rules = rules
         self._metrics = metrics
+        self._dependencies = dependencies
         self._reach = reach
         self._call_http = call_http
         # Looked up once: finding a metric by its labels costs more than counting.
@@ -120,13 +123,15 @@ class RunWorkflow:
             step = StepDefinition(claim.current_step)
         elif self._must_leave(step, budget):
             return await self._leave.to_pool(claim, step.pool)
+        go = FIRST if self._dependencies is None else await self._dependencies.admit(step)
+        if isinstance(go, Hold):
+            return await self._leave.to_pool(claim, step.pool, go.delay)
         started_at = datetime.now(UTC)
-        if is_known:
-            result = await self._run(held, definition, step, delivery)
-        else:
-            result = Failed(changed(claim))
+        result = await self._run(held, definition, step, delivery) if is_known else Failed(changed(claim))
         ended_at = datetime.now(UTC)
         self._step_seconds.observe((ended_at - started_at).total_seconds())
+        if self._dependencies is not None:
+            self._dependencies.report(step, go, answered=not _is_outage(result))
         turn = Turn(claim, definition, step, started_at, ended_at, new_id, random.random())  # noqa: S311  # jitter
         if isinstance(result, Succeeded):
             unstorable = await self._commit_success(held, turn, result, budget)
@@ -240,6 +245,10 @@ class RunWorkflow:
     def _stale(self, reason: str) -> Ending:
         self._metrics.stale.labels(reason).inc()
         return Ending.DONE
+
+
+def _is_outage(result: StepResult) -> bool:
+    return isinstance(result, Failed) and result.failure.is_transient
 
 
 def _stands_on_intact(claim: Claim, state: Any) -> bool:

@@ -13,6 +13,7 @@ from ratchet.client.upkeep_results import (
     AuditEntry,
     BulkItem,
     BulkRecovery,
+    DependencyStanding,
     FailureGroup,
     Overview,
     ParkedMessage,
@@ -21,6 +22,7 @@ from ratchet.client.upkeep_results import (
 )
 from ratchet.domain.breaker import BreakerState
 from ratchet.domain.bulk_recovery import BulkState, ItemOutcome
+from ratchet.domain.dependency import DependencyState
 
 BULK_STYLES: dict[BulkState, str] = {
     BulkState.RUNNING: "bold cyan",
@@ -151,6 +153,7 @@ def overview_card(seen: Overview) -> RenderableType:
         ("parked messages", Text(str(seen.parked), style="bold yellow" if seen.parked else "")),
         ("broker", broker),
     ]
+    facts += [(f"depends on {item.name}", _standing(item)) for item in seen.dependencies]
     return Group(facts_grid(facts), Text(), _queues_table(seen.queues))
 
 
@@ -186,6 +189,20 @@ def recovery_card(state: RecoveryState) -> RenderableType:
         ("detail", plain(state.detail)),
     ]
     return facts_grid(facts)
+
+
+def _standing(item: DependencyStanding) -> Text:
+    match item.state:
+        case None:
+            return Text("not known: Redis does not answer", style="yellow")
+        case DependencyState.CLOSED:
+            return Text("well", style="green")
+        case DependencyState.OPEN:
+            return Text.assemble(
+                ("down: its steps are held back", "bold red"), ", one tries at ", clock_time(item.probe_at)
+            )
+        case DependencyState.PROBING:
+            return Text("coming back: its steps go in waves", style="yellow")
 
 
 def _queues_table(queues: Iterable[QueueState]) -> Table:

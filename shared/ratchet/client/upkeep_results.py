@@ -9,6 +9,7 @@ from pydantic import Field
 from ratchet.client.results import View
 from ratchet.domain.breaker import BreakerState
 from ratchet.domain.bulk_recovery import BulkState, ItemOutcome
+from ratchet.domain.dependency import DependencyState
 from ratchet.domain.json_diff import ChangeKind
 
 
@@ -171,6 +172,15 @@ class QueueState(View):
     consumers: int | None = None
 
 
+class DependencyStanding(View):
+    """Something that steps depend on; `state` is None while Redis does not answer."""
+
+    name: str
+    state: DependencyState | None = None
+    changed_at: datetime | None = None
+    probe_at: datetime | None = None
+
+
 class Overview(View):
     """How the platform stands, up to two seconds old."""
 
@@ -185,6 +195,7 @@ class Overview(View):
     executors_at_work: int
     broker_reachable: bool
     queues: tuple[QueueState, ...] = ()
+    dependencies: tuple[DependencyStanding, ...] = ()
 
 
 class ScanBreaker(View):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from ratchet.domain.dependency import HOLDS
 from ratchet.domain.errors import InvalidDefinition
 from ratchet.domain.retry import Retry
 
@@ -25,6 +26,12 @@ class StepDefinition:
     retry: Retry | None = None
     long_running: bool = False
     depends_on: str | None = None
+
+    @property
+    def delays(self) -> tuple[timedelta, ...]:
+        """The waits that it asks for by itself; each needs a delay queue."""
+        retries = () if self.retry is None else self.retry.delays
+        return retries if self.depends_on is None else (*retries, *HOLDS)
 
 
 @dataclass(frozen=True, slots=True)

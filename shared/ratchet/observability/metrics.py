@@ -41,6 +41,18 @@ class ExecutorMetrics:
         self.unserved_pools = Gauge(
             "ratchet_unserved_pools", "Pools of known workflows that no executor serves", registry=registry
         )
+        self.dependencies = Gauge(
+            "ratchet_dependency_breaker",
+            "1 for the state that a dependency's breaker is in",
+            ["dependency", "state"],
+            registry=registry,
+        )
+        self.held_back = Counter(
+            "ratchet_steps_held_back_total",
+            "Steps put off, without an attempt, because what they depend on is down",
+            ["dependency"],
+            registry=registry,
+        )
         self.commit_seconds = Histogram(
             "ratchet_commit_seconds", "Time to commit a batch", buckets=QUICK_SECONDS, registry=registry
         )

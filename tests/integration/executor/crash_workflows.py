@@ -125,3 +125,14 @@ async def change(ctx: StepContext, state: dict[str, Any]) -> None:
     state["count"] += 1
     if ctx.attempt < 3:
         raise TransientError("after the change")
+
+
+relying = Workflow("relying")
+
+
+@relying.step(retry=Retry(1, 1, 1), depends_on="partner")
+async def call_partner(ctx: StepContext, state: dict[str, Any]) -> None:
+    """Fails until the partner is up, which an open gate stands for."""
+    note(ctx)
+    if not gate_is_open():
+        raise TransientError("The partner does not answer")

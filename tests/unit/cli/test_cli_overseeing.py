@@ -22,6 +22,12 @@ OVERVIEW = {
     "executorsAtWork": 1,
     "brokerReachable": False,
     "queues": [{"name": "executor.steps.default", "messages": 17, "consumers": 2}],
+    "dependencies": [
+        {"name": "smtp", "state": "open", "changedAt": "2026-11-24T10:00:00Z", "probeAt": "2026-11-24T10:00:20Z"},
+        {"name": "erp", "state": "probing", "changedAt": "2026-11-24T10:00:00Z", "probeAt": None},
+        {"name": "bank", "state": "closed", "changedAt": None, "probeAt": None},
+        {"name": "crm", "state": None, "changedAt": None, "probeAt": None},
+    ],
 }
 
 
@@ -55,6 +61,21 @@ def test_the_overview_shows_counts_and_queues_and_what_to_look_into(shell: Shell
     for part in ("executor.steps.default", "17", "away", "ratchet groups", "ratchet parked list", "ratchet doctor"):
         assert part in ended.out
     assert json.loads(shell("overview", "-o", "json").out) == OVERVIEW
+
+
+def test_the_overview_says_of_each_dependency_whether_its_steps_are_held_back(shell: Shell) -> None:
+    shell.answers("GET /admin/overview", says(200, OVERVIEW))
+    lines = {
+        name: line
+        for line in shell("overview").out.splitlines()
+        for name in ("smtp", "erp", "bank", "crm")
+        if f"depends on {name}" in line
+    }
+    assert "its steps are held back" in lines["smtp"]
+    assert "one tries at" in lines["smtp"]
+    assert "go in waves" in lines["erp"]
+    assert "well" in lines["bank"]
+    assert "Redis does not answer" in lines["crm"]
 
 
 @pytest.mark.parametrize(

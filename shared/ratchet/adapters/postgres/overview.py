@@ -23,6 +23,11 @@ FROM workflow_instances WHERE status IN ('NotStarted', 'InProgress')
 
 _POOLS = "SELECT DISTINCT step ->> 'pool' FROM workflow_definitions, jsonb_array_elements(steps) AS step"
 
+_DEPENDENCIES = """
+SELECT DISTINCT step ->> 'dependsOn' FROM workflow_definitions, jsonb_array_elements(steps) AS step
+WHERE step ->> 'dependsOn' IS NOT NULL
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -55,3 +60,7 @@ class OverviewReader:
     async def pools(self) -> list[str]:
         """The pools that any registered step belongs to."""
         return sorted(row[0] for row in await self._pool.fetch(_POOLS))
+
+    async def dependencies(self) -> list[str]:
+        """What any registered step depends on."""
+        return sorted(row[0] for row in await self._pool.fetch(_DEPENDENCIES))

@@ -18,7 +18,7 @@ CONNECT_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The pools and retry delays that queues are needed for."""
+    """The pools and delays that queues are needed for."""
 
     pools: frozenset[str]
     delays: frozenset[timedelta]
@@ -26,7 +26,7 @@ class Expected:
     def joined(self, definitions: Iterable[WorkflowDefinition]) -> "Expected":
         """These, and what the definitions' own steps name."""
         steps = [step for definition in definitions for step in definition.steps]
-        delays = {delay for step in steps if step.retry is not None for delay in step.retry.delays}
+        delays = {delay for step in steps for delay in step.delays}
         return Expected(self.pools | {step.pool for step in steps}, self.delays | delays)
 
 

@@ -1,0 +1,114 @@
+"""A dependency goes down: its steps are held back without losing their retries, and let go when it is up again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+import pytest
+from executor.heed_dependencies import Go, HeedDependencies, Hold
+from prometheus_client import CollectorRegistry
+from ratchet.adapters.redis.connection import Redis, connect
+from ratchet.adapters.redis.dependencies import SharedDependencies
+from ratchet.domain.definition import StepDefinition
+from ratchet.domain.dependency import MINIMUM, Dependency, DependencyState, Outcomes, learn
+from ratchet.observability.metrics import ExecutorMetrics
+from ratchet.service import end_task
+
+from tests.integration.executor.processes import Site, until
+
+STEP = StepDefinition("mail", depends_on="smtp")
+WORKFLOWS = 40
+
+NewExecutor = Callable[[], HeedDependencies]
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """An emptied Valkey."""
+    client = connect(redis_url, name="test")
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def another(redis: Redis) -> AsyncIterator[NewExecutor]:
+    """Makes what an executor has of this; each keeps itself informed until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        def start() -> HeedDependencies:
+            registry = CollectorRegistry()
+            heeds = HeedDependencies(SharedDependencies(redis), ["smtp"], ExecutorMetrics(registry))
+            stack.push_async_callback(end_task, asyncio.create_task(heeds.keep()))
+            return heeds
+
+        yield start
+
+
+async def test_when_a_dependency_is_down_nobody_loses_retries_and_all_go_on_when_it_is_up(site: Site) -> None:
+    site.start("executor")
+    site.start("executor")
+    workflows = [await site.begin("relying") for _ in range(WORKFLOWS)]
+
+    async def all_held() -> bool:
+        waiting = await site.count("SELECT count(*) FROM workflow_instances WHERE next_attempt_at IS NOT NULL")
+        return waiting == 0 and await site.count("SELECT count(*) FROM step_attempts") >= WORKFLOWS
+
+    await site.logs("executor-0", "dependency.breaker")
+    await until("all retries to be due and held back", all_held)
+    bystander = await site.begin("many")
+    await site.reaches(bystander, "Completed")
+    assert await site.count("SELECT max(retry_count) FROM workflow_instances") <= 2, "held back, not used up"
+    site.gate.touch()
+    for workflow in workflows:
+        await site.reaches(workflow, "Completed", seconds=60)
+    assert await site.count("SELECT max(failed_attempts) FROM workflow_instances") <= 2
+
+
+async def test_what_one_executor_learns_holds_steps_back_in_all(another: NewExecutor) -> None:
+    one, other = another(), another()
+    for _ in range(MINIMUM):
+        one.report(STEP, Go(0), answered=False)
+
+    async def other_holds() -> bool:
+        return isinstance(await other.admit(STEP), Hold)
+
+    await until("the other executor to hold the step back", other_holds)
+    assert isinstance(await other.admit(StepDefinition("log")), Go), "who depends on nothing runs"
+
+
+async def test_without_redis_nothing_is_held_back(redis: Redis, another: NewExecutor) -> None:
+    heeds = another()
+    await SharedDependencies(redis).change("smtp", lambda known, now: learn(Outcomes(0, failed=MINIMUM), known, now))
+
+    async def holds() -> bool:
+        return isinstance(await heeds.admit(STEP), Hold)
+
+    await until("the step to be held back", holds)
+    await redis.flushall()
+
+    async def runs() -> bool:
+        return isinstance(await heeds.admit(STEP), Go)
+
+    await until("the step to run after Redis was emptied", runs)
+
+
+async def test_no_report_is_lost_when_many_tell_at_the_same_time(redis: Redis) -> None:
+    shared = SharedDependencies(redis)
+
+    def one_more(known: Dependency, now: datetime) -> Dependency:
+        return learn(Outcomes(known.epoch, passed=1), known, now)
+
+    await asyncio.gather(*(shared.change("smtp", one_more) for _ in range(20)))
+    found = (await shared.read(["smtp", "unused"]))["smtp"]
+    assert (found.passed, found.state) == (20, DependencyState.CLOSED)
+    assert "unused" not in await shared.read(["unused"])
+
+
+async def test_a_redis_that_is_away_is_told_as_such() -> None:
+    nobody = connect("redis://127.0.0.1:1", name="nobody")
+    shared = SharedDependencies(nobody)
+    with pytest.raises(ConnectionError):
+        await shared.read(["smtp"])
+    with pytest.raises(ConnectionError):
+        await shared.change("smtp", lambda known, _now: known)
