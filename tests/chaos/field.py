@@ -75,8 +75,10 @@ class Field:
         with suppress(psutil.NoSuchProcess):
             family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
             self._signal(family, signal.SIGSTOP)
-            time.sleep(seconds)
-            self._signal(family, signal.SIGCONT)
+            try:
+                time.sleep(seconds)
+            finally:
+                self._signal(family, signal.SIGCONT)
 
     def crash_server(self, name: str) -> None:
         """SIGKILL a server and start it on its data."""
