@@ -214,9 +214,15 @@ class ExecutionStore(Protocol):
         """Raises Fenced. An unknown outcome is resolved inside."""
 
     async def hand_over(
-        self, claim: Claim, *, status: WorkflowStatus, command_id: str, outgoing: Sequence[Outgoing]
+        self,
+        claim: Claim,
+        *,
+        status: WorkflowStatus,
+        command_id: str,
+        outgoing: Sequence[Outgoing],
+        delay: timedelta | None = None,
     ) -> Committed:
-        """Release a claim without a step having been done. Raises Fenced."""
+        """Release a claim without a step having been done; it is due after `delay`. Raises Fenced."""
 
     async def is_forgotten(self, workflow_id: UUID, command_id: str) -> bool:
         """Whether the database lost the claim: nobody holds the workflow, or it is gone, under this very command."""

@@ -22,7 +22,7 @@ BROKER_PATIENCE = timedelta(seconds=2)
 
 AskQueues = Callable[[Sequence[str]], Awaitable[Sequence["QueueDepth"]]]
 AskDependencies = Callable[[Sequence[str]], Awaitable[Mapping[str, "Dependency"]]]
-"""Those that were ever in trouble; raises ConnectionError when Redis cannot be asked."""
+"""Those that anybody has used of late; raises ConnectionError when Redis cannot be asked."""
 
 log = structlog.get_logger()
 
@@ -68,11 +68,11 @@ class Lookout:
 
     async def _dependencies(self, names: Sequence[str]) -> list[DependencyStanding]:
         try:
-            troubled = await self._ask_dependencies(names)
+            known = await self._ask_dependencies(names)
         except ConnectionError as error:
             log.info("overview.redis_away", error=type(error).__name__)
             return [DependencyStanding(name=name, state=None, changed_at=None, probe_at=None) for name in names]
-        return [_standing(name, troubled.get(name)) for name in names]
+        return [_standing(name, known.get(name)) for name in names]
 
 
 def _standing(name: str, dependency: "Dependency | None") -> DependencyStanding:

@@ -101,7 +101,7 @@ async def _start(
     outlet = Outlet(store, servers.publisher, reach)
     http = HttpCaller(EgressRules.of(settings.http_allow))
     stack.push_async_callback(http.close)
-    dependencies = _dependencies(settings, registry, metrics, stack)
+    dependencies = await _dependencies(settings, registry, metrics, stack)
     parts = _Parts(servers, store, holdings, outlet, http, reach, dependencies)
     subscriber_of = _pipeline(settings, registry, metrics, rules, parts)
     for pool in settings.pools:
@@ -166,7 +166,7 @@ def _pipeline(
     )
 
 
-def _dependencies(
+async def _dependencies(
     settings: Settings, registry: Registry, metrics: ExecutorMetrics, stack: AsyncExitStack
 ) -> HeedDependencies | None:
     """Nothing if no step names a dependency: then Redis is not asked, nor its driver loaded."""
@@ -179,6 +179,9 @@ def _dependencies(
     redis = connect(settings.redis_url.get_secret_value(), name="ratchet-executor")
     stack.push_async_callback(redis.aclose)
     dependencies = HeedDependencies(SharedDependencies(redis), names, metrics)
+    # Before the first step and after the last one: else each restart would begin with steps that others hold back.
+    await dependencies.look()
+    stack.push_async_callback(dependencies.look)
     stack.push_async_callback(end_task, asyncio.create_task(dependencies.keep()))
     return dependencies
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,19 +11,34 @@ from typing import Protocol
 
 import structlog
 from ratchet.domain.definition import StepDefinition
-from ratchet.domain.dependency import Dependency, DependencyState, Outcomes, ask, hold_for, learn
+from ratchet.domain.dependency import (
+    LONG_HOLD,
+    SHORT_HOLD,
+    Dependency,
+    DependencyState,
+    Outcomes,
+    ask,
+    hold_for,
+    learn,
+    rest,
+)
 from ratchet.domain.retry import jittered
 from ratchet.observability.metrics import ExecutorMetrics
 
 log = structlog.get_logger()
 
 LOOK_EVERY = timedelta(milliseconds=500)
+ANSWER_WITHIN = timedelta(seconds=2)
+"""A step does not wait longer than this to hear whether it may run; then it runs."""
+
+CROWD = 200
+"""When so many were held back for a short time, further ones are held back for a long time, to spare the broker."""
 
 
 class DependencyStore(Protocol):
     """The breakers, shared by all executors. Every method raises ConnectionError when it cannot be asked."""
 
-    async def read(self, names: list[str]) -> dict[str, Dependency]:
+    async def read(self, names: Sequence[str]) -> dict[str, Dependency]:
         """The breakers of these dependencies; one that was never changed is missing."""
 
     async def change(self, name: str, change: Callable[[Dependency, datetime], Dependency]) -> Dependency:
@@ -31,9 +47,10 @@ class DependencyStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """The step may run; how it went is reported under this epoch."""
+    """The step may run; how it went is reported under this epoch. `is_probe`: to find out whether others may."""
 
     epoch: int
+    is_probe: bool = False
 
 
 FIRST = Go(0)
@@ -51,86 +68,136 @@ class HeedDependencies:
 
     def __init__(self, store: DependencyStore, names: Iterable[str], metrics: ExecutorMetrics) -> None:
         self._store = store
-        self._names = sorted(set(names))
         self._metrics = metrics
-        self._seen: dict[str, Dependency] = {}
-        self._heard: dict[tuple[str, int], list[int]] = {}
+        self._doors = {name: Door(name) for name in sorted(set(names))}
         self._is_store_away = False
 
     async def admit(self, step: StepDefinition) -> Go | Hold:
         """Whether a step may run now. Asks the store only while the breaker of its dependency is not closed."""
-        name = step.depends_on
-        seen = None if name is None else self._seen.get(name)
-        if name is None or seen is None:
+        door = None if step.depends_on is None else self._doors.get(step.depends_on)
+        if door is None or door.seen is None:
             return FIRST
-        if seen.state is DependencyState.CLOSED:
-            return Go(seen.epoch)
-        return await self._ask(name, seen)
+        if door.seen.state is DependencyState.CLOSED:
+            return Go(door.seen.epoch)
+        # One question at a time: those that come together would only get in each other's way.
+        async with door.turn:
+            answer = door.remembered() or await self._ask(door)
+        if isinstance(answer, Hold):
+            self._metrics.held_back.labels(door.name).inc()
+            return Hold(jittered(door.crowded(answer.delay), random.random()))  # noqa: S311  # jitter
+        return answer
 
     def report(self, step: StepDefinition, go: Go, *, answered: bool) -> None:
         """How a step went that was let through; told to the others a moment later."""
-        if step.depends_on is not None:
-            counts = self._heard.setdefault((step.depends_on, go.epoch), [0, 0])
+        door = None if step.depends_on is None else self._doors.get(step.depends_on)
+        if door is not None:
+            counts = door.heard.setdefault(go.epoch, [0, 0])
             counts[0 if answered else 1] += 1
+
+    @staticmethod
+    def hold_after_failed_probe() -> timedelta:
+        """How long a step waits that was let through to find out, and found that it is too early."""
+        return jittered(SHORT_HOLD, random.random())  # noqa: S311  # jitter
 
     async def keep(self) -> None:
         """Tell what was reported and look what others have found, for ever."""
         while True:
             await asyncio.sleep(LOOK_EVERY.total_seconds())
-            try:
-                await self._tell()
-                known = await self._store.read(self._names)
-                for name in self._names:
-                    self._note(name, known.get(name))
-                self._is_store_away = False
-            except ConnectionError as error:
-                self._missing_store(error)
+            await self.look()
 
-    async def _ask(self, name: str, seen: Dependency) -> Go | Hold:
-        answer: Go | Hold = Go(seen.epoch)
+    async def look(self) -> None:
+        """Once."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
+                await self._tell()
+                known = await self._store.read(list(self._doors))
+                for name, door in self._doors.items():
+                    self._note(door, known.get(name))
+                    if name in known and known[name].state is not DependencyState.CLOSED:
+                        self._note(door, await self._store.change(name, rest))
+        except Exception as error:  # whatever it is, steps have to run
+            self._missing_store(error)
+        else:
+            self._is_store_away = False
+
+    async def _ask(self, door: "Door") -> Go | Hold:
+        answer: Go | Hold = FIRST
 
         def decide(dependency: Dependency, now: datetime) -> Dependency:
             nonlocal answer
             after, may_run = ask(dependency, now)
-            answer = Go(after.epoch) if may_run else Hold(hold_for(dependency, now))
+            is_probe = after.state is DependencyState.PROBING
+            answer = Go(after.epoch, is_probe) if may_run else Hold(hold_for(dependency, now))
             return after
 
         try:
-            self._note(name, await self._store.change(name, decide))
-        except ConnectionError as error:
+            async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
+                self._note(door, await self._store.change(door.name, decide))
+        except Exception as error:  # whatever it is, steps have to run
             self._missing_store(error)
-            return Go(seen.epoch)
+            return FIRST
         if isinstance(answer, Hold):
-            self._metrics.held_back.labels(name).inc()
-            return Hold(jittered(answer.delay, random.random()))  # noqa: S311  # jitter
+            door.remember(answer)
         return answer
 
     async def _tell(self) -> None:
-        heard, self._heard = self._heard, {}
-        for (name, epoch), (passed, failed) in heard.items():
-            outcomes = Outcomes(epoch, passed, failed)
-            self._note(name, await self._store.change(name, partial(learn, outcomes)))
+        for door in self._doors.values():
+            heard, door.heard = door.heard, {}
+            for epoch, (passed, failed) in heard.items():
+                outcomes = Outcomes(epoch, passed, failed)
+                self._note(door, await self._store.change(door.name, partial(learn, outcomes)))
 
-    def _note(self, name: str, dependency: Dependency | None) -> None:
-        before, now = _state(self._seen.get(name)), _state(dependency)
-        if dependency is None:
-            self._seen.pop(name, None)
-        else:
-            self._seen[name] = dependency
+    def _note(self, door: "Door", dependency: Dependency | None) -> None:
+        before, now = door.state, DependencyState.CLOSED if dependency is None else dependency.state
+        door.seen = dependency
         for state in DependencyState:
-            self._metrics.dependencies.labels(name, state.value).set(state is now)
+            self._metrics.dependencies.labels(door.name, state.value).set(state is now)
         if before is not now:
-            log.warning("dependency.breaker", dependency=name, state=now.value, was=before.value)
+            log.warning("dependency.breaker", dependency=door.name, state=now.value, was=before.value)
 
-    def _missing_store(self, error: ConnectionError) -> None:
+    def _missing_store(self, error: Exception) -> None:
         # What was seen last may be long past: without anybody to ask, nothing is held back.
-        for name in self._names:
-            self._note(name, None)
-        self._heard.clear()
+        for door in self._doors.values():
+            self._note(door, None)
         if not self._is_store_away:
-            log.warning("dependency.store_away", error=str(error), advice="steps run whatever they depend on")
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("dependency.store_away", error=reason, advice="steps run whatever they depend on")
         self._is_store_away = True
 
 
-def _state(dependency: Dependency | None) -> DependencyState:
-    return DependencyState.CLOSED if dependency is None else dependency.state
+class Door:
+    """What this executor knows of one dependency: what it saw last, and how its own steps went since it told."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seen: Dependency | None = None
+        self.heard: dict[int, list[int]] = {}
+        self.turn = asyncio.Lock()
+        self._refusal: Hold | None = None
+        self._refused_until = 0.0
+        self._crowd = 0
+        self._crowd_until = 0.0
+
+    @property
+    def state(self) -> DependencyState:
+        """As far as this executor knows."""
+        return DependencyState.CLOSED if self.seen is None else self.seen.state
+
+    def remember(self, refusal: Hold) -> None:
+        """Nobody has to ask again for a moment."""
+        self._refusal = refusal
+        self._refused_until = time.monotonic() + LOOK_EVERY.total_seconds() / 2
+
+    def remembered(self) -> Go | Hold | None:
+        """The answer without asking, if it is known."""
+        if self.state is DependencyState.CLOSED:
+            return FIRST if self.seen is None else Go(self.seen.epoch)
+        return self._refusal if time.monotonic() < self._refused_until else None
+
+    def crowded(self, delay: timedelta) -> timedelta:
+        """The delay, or a long one where many are held back already."""
+        now = time.monotonic()
+        if now > self._crowd_until:
+            self._crowd, self._crowd_until = 0, now + SHORT_HOLD.total_seconds()
+        self._crowd += 1
+        return LONG_HOLD if self._crowd > CROWD else delay

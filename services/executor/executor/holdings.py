@@ -1,6 +1,7 @@
 """The claims this executor holds, and what keeps them: leases extended all at once, steps stopped when one is lost."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -67,6 +68,7 @@ class Holdings:
         self._store = store
         self._metrics = metrics
         self._interval = lease.total_seconds() / 3
+        self._extended_at = time.monotonic()
         self._held: dict[UUID, Held] = {}
         self._guarded: dict[UUID, UUID] = {}
         self._reserved: set[tuple[UUID, str]] = set()
@@ -133,6 +135,15 @@ class Holdings:
         if not self._held and not self._deliveries:
             self._empty.set()
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether this process, or the database, stood still for so long that leases may have run out unnoticed.
+
+        Then `extend_leases` finds out. Without it a process that was frozen between a commit and the next step would
+        begin a step that somebody else has done meanwhile.
+        """
+        return time.monotonic() - self._extended_at > 2 * self._interval
+
     async def keep_leases(self) -> None:
         """Extend every lease three times within its length, for ever."""
         while True:
@@ -141,11 +152,13 @@ class Holdings:
 
     async def extend_leases(self) -> None:
         """One statement for all; claims that are gone have their steps stopped."""
+        began = time.monotonic()
         held = list(self._held.values())
         guarded = [(workflow_id, token) for token, workflow_id in self._guarded.items()]
         kept = await self._extend([(item.claim.workflow_id, item.claim.token) for item in held] + guarded)
         if kept is None:
             return
+        self._extended_at = began
         for item in held:
             if item.claim.token not in kept and item.claim.token in self._held:
                 item.interrupt(Interruption.LOST)

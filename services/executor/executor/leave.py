@@ -37,7 +37,7 @@ class Leave:
             continue_command(claim.workflow_id, command_id, route, correlation_id=claim.correlation_id, delay=stay)
         ]
         committed = await self._store.hand_over(
-            claim, status=WorkflowStatus.IN_PROGRESS, command_id=command_id, outgoing=outgoing
+            claim, status=WorkflowStatus.IN_PROGRESS, command_id=command_id, outgoing=outgoing, delay=delay or None
         )
         self._outlet.send(outgoing, committed)
         return Ending.DONE

@@ -21,9 +21,10 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The step raised, or ran out of time."""
+    """The step raised, or ran out of time; or, if not `was_run`, there was a reason not to begin it."""
 
     failure: Failure
+    was_run: bool = True
 
 
 StepResult = Succeeded | Failed

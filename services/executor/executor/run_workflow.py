@@ -3,7 +3,7 @@
 import random
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -36,7 +36,7 @@ from executor.decide import (
     new_id,
 )
 from executor.delivery import Delivery, Ending
-from executor.heed_dependencies import FIRST, HeedDependencies, Hold
+from executor.heed_dependencies import FIRST, Go, HeedDependencies, Hold
 from executor.holdings import Held, Holdings, Interrupted, Interruption
 from executor.leave import Leave
 from executor.outlet import Outlet
@@ -126,12 +126,14 @@ class RunWorkflow:
         go = FIRST if self._dependencies is None else await self._dependencies.admit(step)
         if isinstance(go, Hold):
             return await self._leave.to_pool(claim, step.pool, go.delay)
+        if self._holdings.is_doubtful:
+            await self._holdings.extend_leases()
         started_at = datetime.now(UTC)
-        result = await self._run(held, definition, step, delivery) if is_known else Failed(changed(claim))
+        result = await self._run(held, definition, step, delivery) if is_known else Failed(changed(claim), False)
         ended_at = datetime.now(UTC)
         self._step_seconds.observe((ended_at - started_at).total_seconds())
-        if self._dependencies is not None:
-            self._dependencies.report(step, go, answered=not _is_outage(result))
+        if (put_off := self._told_dependency(step, go, result)) is not None:
+            return await self._put_off(claim, step, put_off, result)
         turn = Turn(claim, definition, step, started_at, ended_at, new_id, random.random())  # noqa: S311  # jitter
         if isinstance(result, Succeeded):
             unstorable = await self._commit_success(held, turn, result, budget)
@@ -146,7 +148,7 @@ class RunWorkflow:
         claim = held.claim
         state = held.state
         if not _stands_on_intact(claim, state):
-            return Failed(damaged(claim.checkpoint_seq))
+            return Failed(damaged(claim.checkpoint_seq), False)
         if step.long_running:
             await delivery.acknowledge()
         heartbeat = Heartbeat(step.heartbeat_timeout)
@@ -164,6 +166,26 @@ class RunWorkflow:
         return await run_step(
             code, context, state, held=held, timeout=self._rules.timeout_of(step), heartbeat=heartbeat
         )
+
+    def _told_dependency(self, step: StepDefinition, go: Go, result: StepResult) -> timedelta | None:
+        """Tell how a step went; the answer is how long it waits if it was a probe that failed, which costs no retry."""
+        if self._dependencies is None or step.depends_on is None:
+            return None
+        is_outage = isinstance(result, Failed) and result.failure.is_transient
+        if isinstance(result, Succeeded) or result.was_run:
+            self._dependencies.report(step, go, answered=not is_outage)
+        return self._dependencies.hold_after_failed_probe() if go.is_probe and is_outage else None
+
+    async def _put_off(self, claim: Claim, step: StepDefinition, delay: timedelta, result: StepResult) -> Ending:
+        log.warning(
+            "step.probe_failed",
+            workflow_id=str(claim.workflow_id),
+            step=step.id,
+            dependency=step.depends_on,
+            reason=result.failure.reason if isinstance(result, Failed) else None,
+            correlation_id=claim.correlation_id,
+        )
+        return await self._leave.to_pool(claim, step.pool, delay)
 
     async def _commit_success(
         self, held: Held, turn: Turn, result: Succeeded, budget: Budget
@@ -245,10 +267,6 @@ class RunWorkflow:
     def _stale(self, reason: str) -> Ending:
         self._metrics.stale.labels(reason).inc()
         return Ending.DONE
-
-
-def _is_outage(result: StepResult) -> bool:
-    return isinstance(result, Failed) and result.failure.is_transient
 
 
 def _stands_on_intact(claim: Claim, state: Any) -> bool:

@@ -18,7 +18,10 @@ FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=1)
 LARGEST_WAVE = 64
 PATIENCE = timedelta(minutes=1)
-"""A wave is made up again when after this long not all of its steps have told how it went: their executors died."""
+"""Those of a wave that have told nothing for this long are let through again: their executors may have died.
+
+What nobody has asked for this long keeps nobody waiting, so it is closed.
+"""
 
 SHORT_HOLD = timedelta(seconds=2)
 LONG_HOLD = timedelta(seconds=15)
@@ -78,7 +81,8 @@ def ask(dependency: Dependency, now: datetime) -> tuple[Dependency, bool]:
             if dependency.admitted < dependency.wave:
                 return replace(dependency, admitted=dependency.admitted + 1), True
             if now - dependency.changed_at > PATIENCE:
-                return _wave(dependency, dependency.wave, now, admitted=1), True
+                told = dependency.passed + dependency.failed
+                return replace(dependency, changed_at=now, admitted=told + 1), True
             return dependency, False
 
 
@@ -89,16 +93,27 @@ def learn(outcomes: Outcomes, dependency: Dependency, now: datetime) -> Dependen
     is_past = dependency.state is DependencyState.CLOSED and now - dependency.changed_at > WINDOW
     known = replace(dependency, changed_at=now, passed=0, failed=0) if is_past else dependency
     heard = replace(known, passed=known.passed + outcomes.passed, failed=known.failed + outcomes.failed)
-    if heard.state is DependencyState.CLOSED:
-        ended = heard.passed + heard.failed
-        return _opened(heard, now) if ended >= MINIMUM and heard.failed * 2 > ended else heard
-    if heard.failed * 2 > heard.wave:
+    ended = heard.passed + heard.failed
+    if ended >= _enough(heard) and heard.failed * 2 > ended:
         return _opened(heard, now)
-    if heard.passed + heard.failed < heard.wave:
+    if heard.state is DependencyState.CLOSED or ended < heard.wave:
         return heard
     if heard.wave >= LARGEST_WAVE:
         return Dependency(changed_at=now, epoch=heard.epoch + 1)
     return _wave(heard, heard.wave * 2, now, admitted=0)
+
+
+def rest(dependency: Dependency, now: datetime) -> Dependency:
+    """The breaker when nobody asks: closed, once nobody who is held back can be waiting any more."""
+    match dependency.state:
+        case DependencyState.CLOSED:
+            return dependency
+        case DependencyState.OPEN:
+            is_idle = dependency.probe_at is not None and now - dependency.probe_at > PATIENCE
+        case DependencyState.PROBING:
+            have_all_told = dependency.passed + dependency.failed == dependency.admitted
+            is_idle = now - dependency.changed_at > (PATIENCE if have_all_told else 5 * PATIENCE)
+    return Dependency(changed_at=now, epoch=dependency.epoch + 1) if is_idle else dependency
 
 
 def hold_for(dependency: Dependency, now: datetime) -> timedelta:
@@ -106,6 +121,10 @@ def hold_for(dependency: Dependency, now: datetime) -> timedelta:
     if dependency.state is DependencyState.OPEN and dependency.probe_at is not None:
         return LONG_HOLD if dependency.probe_at - now >= LONG_HOLD else SHORT_HOLD
     return SHORT_HOLD
+
+
+def _enough(dependency: Dependency) -> int:
+    return MINIMUM if dependency.state is DependencyState.CLOSED else min(MINIMUM, dependency.wave)
 
 
 def _wave(dependency: Dependency, size: int, now: datetime, *, admitted: int) -> Dependency:
@@ -120,7 +139,7 @@ def _wave(dependency: Dependency, size: int, now: datetime, *, admitted: int) ->
 
 
 def _opened(dependency: Dependency, now: datetime) -> Dependency:
-    pause = min(FIRST_PAUSE * 2**dependency.trips, LONGEST_PAUSE)
+    pause = min(FIRST_PAUSE * 2 ** min(dependency.trips, 10), LONGEST_PAUSE)
     return Dependency(
         changed_at=now,
         state=DependencyState.OPEN,

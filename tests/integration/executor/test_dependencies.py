@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from ratchet.adapters.redis.connection import Redis, connect
 from ratchet.adapters.redis.dependencies import SharedDependencies
 from ratchet.domain.definition import StepDefinition
-from ratchet.domain.dependency import MINIMUM, Dependency, DependencyState, Outcomes, learn
+from ratchet.domain.dependency import MINIMUM, SHORT_HOLD, Dependency, DependencyState, Outcomes, learn
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.service import end_task
 
@@ -50,19 +50,23 @@ async def test_when_a_dependency_is_down_nobody_loses_retries_and_all_go_on_when
     site.start("executor")
     workflows = [await site.begin("relying") for _ in range(WORKFLOWS)]
 
-    async def all_held() -> bool:
-        waiting = await site.count("SELECT count(*) FROM workflow_instances WHERE next_attempt_at IS NOT NULL")
-        return waiting == 0 and await site.count("SELECT count(*) FROM step_attempts") >= WORKFLOWS
+    async def outlasts_all_retries() -> bool:
+        last = "SELECT count(*) FROM step_attempts HAVING max(finished_at) < clock_timestamp() - interval '4 seconds'"
+        return await site.connection.fetchval(last) is not None
 
-    await site.logs("executor-0", "dependency.breaker")
-    await until("all retries to be due and held back", all_held)
+    async def probe_failed() -> bool:
+        return any('"step.probe_failed"' in log.read_text() for log in site.folder.glob("executor-*.log"))
+
+    await until("no more attempts to be made for longer than all retries take", outlasts_all_retries)
+    await until("a probe to find out that it is too early", probe_failed)
+    assert await site.count("SELECT count(*) FROM workflow_instances WHERE status = 'InProgress'") == WORKFLOWS
+    assert await site.count("SELECT max(retry_count) FROM workflow_instances") <= 2, "held back, not used up"
     bystander = await site.begin("many")
     await site.reaches(bystander, "Completed")
-    assert await site.count("SELECT max(retry_count) FROM workflow_instances") <= 2, "held back, not used up"
     site.gate.touch()
     for workflow in workflows:
         await site.reaches(workflow, "Completed", seconds=60)
-    assert await site.count("SELECT max(failed_attempts) FROM workflow_instances") <= 2
+    assert await site.count("SELECT max(failed_attempts) FROM workflow_instances") <= 2, "a probe is no attempt"
 
 
 async def test_what_one_executor_learns_holds_steps_back_in_all(another: NewExecutor) -> None:
@@ -91,6 +95,25 @@ async def test_without_redis_nothing_is_held_back(redis: Redis, another: NewExec
         return isinstance(await heeds.admit(STEP), Go)
 
     await until("the step to run after Redis was emptied", runs)
+
+
+async def test_of_many_that_ask_together_as_many_go_as_the_wave_takes_and_the_others_are_held(
+    redis: Redis, another: NewExecutor
+) -> None:
+    shared = SharedDependencies(redis)
+
+    def in_a_wave(known: Dependency, now: datetime) -> Dependency:
+        return Dependency(now, DependencyState.PROBING, epoch=known.epoch + 1, wave=16)
+
+    await shared.change("smtp", in_a_wave)
+    executors = [another(), another()]
+    for heeds in executors:
+        await heeds.look()
+    answers = await asyncio.gather(*(heeds.admit(STEP) for heeds in executors for _ in range(300)))
+    assert sum(isinstance(answer, Go) for answer in answers) == 16
+    assert all(answer.is_probe for answer in answers if isinstance(answer, Go))
+    longest = max(answer.delay for answer in answers if isinstance(answer, Hold))
+    assert longest > SHORT_HOLD, "a crowd comes back later"
 
 
 async def test_no_report_is_lost_when_many_tell_at_the_same_time(redis: Redis) -> None:

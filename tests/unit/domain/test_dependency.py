@@ -21,6 +21,7 @@ from ratchet.domain.dependency import (
     ask,
     hold_for,
     learn,
+    rest,
 )
 from ratchet.domain.retry import Retry
 
@@ -91,7 +92,7 @@ def test_a_failed_probe_opens_it_again_for_twice_as_long() -> None:
 
 def test_the_pause_has_an_upper_limit() -> None:
     dependency, now = OPENED, NOW
-    for _ in range(12):
+    for _ in range(2000):
         assert dependency.probe_at is not None
         now = dependency.probe_at
         dependency, _ = ask(dependency, now)
@@ -105,12 +106,47 @@ def test_what_began_before_a_wave_says_nothing_about_it() -> None:
     assert learn(Outcomes(OPENED.epoch, passed=50), probing, AFTER_PAUSE) is probing
 
 
-def test_a_wave_whose_executors_died_is_made_up_again() -> None:
+def test_what_a_dead_executor_was_let_through_for_is_let_through_again() -> None:
     lost, _ = ask(OPENED, AFTER_PAUSE)
     assert ask(lost, AFTER_PAUSE + PATIENCE) == (lost, False)
     again, may_run = ask(lost, AFTER_PAUSE + PATIENCE + timedelta(seconds=1))
     assert may_run
-    assert (again.wave, again.admitted, again.epoch) == (1, 1, lost.epoch + 1)
+    assert (again.wave, again.admitted, again.epoch) == (1, 1, lost.epoch)
+
+
+def test_steps_that_take_longer_than_the_patience_close_it_all_the_same() -> None:
+    dependency, _ = ask(OPENED, AFTER_PAUSE)
+    now, running = AFTER_PAUSE, [AFTER_PAUSE]
+    for _ in range(1000):
+        now += timedelta(seconds=1)
+        ended = [since for since in running if now - since >= PATIENCE * 1.2]
+        running = [since for since in running if since not in ended]
+        if ended:
+            dependency = learn(Outcomes(dependency.epoch, passed=len(ended)), dependency, now)
+        while dependency.state is DependencyState.PROBING:
+            dependency, may_run = ask(dependency, now)
+            if not may_run:
+                break
+            running.append(now)
+    assert dependency.state is DependencyState.CLOSED
+
+
+def test_it_opens_again_soon_when_the_dependency_goes_down_in_a_large_wave() -> None:
+    large = replace(ask(OPENED, AFTER_PAUSE)[0], wave=LARGEST_WAVE, admitted=MINIMUM)
+    assert learn(Outcomes(large.epoch, failed=MINIMUM), large, AFTER_PAUSE).state is DependencyState.OPEN
+
+
+def test_what_nobody_asks_for_any_more_is_closed() -> None:
+    long_past = AFTER_PAUSE + PATIENCE * 2
+    assert rest(OPENED, AFTER_PAUSE) is OPENED
+    assert rest(OPENED, long_past).state is DependencyState.CLOSED
+    probing, _ = ask(OPENED, AFTER_PAUSE)
+    assert rest(probing, long_past) is probing, "one is under way"
+    assert rest(probing, AFTER_PAUSE + PATIENCE * 6).state is DependencyState.CLOSED
+    grown = learn(Outcomes(probing.epoch, passed=1), probing, AFTER_PAUSE)
+    assert rest(grown, AFTER_PAUSE) is grown
+    assert rest(grown, long_past).state is DependencyState.CLOSED
+    assert rest(CLOSED, long_past) is CLOSED
 
 
 def test_steps_ask_again_soon_when_it_is_about_to_probe_and_later_when_not() -> None:
@@ -125,26 +161,25 @@ def test_a_step_with_a_dependency_needs_delay_queues_for_being_held_back() -> No
     assert StepDefinition("mail", retry=Retry(1), depends_on="smtp").delays == (timedelta(seconds=1), *HOLDS)
 
 
-EVENTS = st.lists(st.tuples(st.sampled_from(["ask", "pass", "fail"]), st.integers(0, 120)), max_size=200)
+EVENTS = st.lists(st.tuples(st.sampled_from(["ask", "pass", "fail", "rest"]), st.integers(0, 120)), max_size=200)
 
 
 @given(EVENTS)
-def test_whatever_happens_no_wave_lets_more_through_than_its_size_and_epochs_only_grow(
+def test_whatever_happens_no_more_are_under_way_than_the_wave_is_large_and_epochs_only_grow(
     events: list[tuple[str, int]],
 ) -> None:
     dependency, now = CLOSED, NOW
-    let_through = dict[int, int]()
     for kind, seconds in events:
         now += timedelta(seconds=seconds)
         before = dependency
         if kind == "ask":
             dependency, may_run = ask(dependency, now)
-            if may_run and dependency.state is DependencyState.PROBING:
-                let_through[dependency.epoch] = let_through.get(dependency.epoch, 0) + 1
-                assert let_through[dependency.epoch] <= dependency.wave
             assert may_run or dependency.state is not DependencyState.CLOSED
+        elif kind == "rest":
+            dependency = rest(dependency, now)
         else:
             outcomes = Outcomes(dependency.epoch, passed=int(kind == "pass"), failed=int(kind == "fail"))
             dependency = learn(outcomes, dependency, now)
+        assert dependency.admitted <= dependency.wave
         assert dependency.epoch >= before.epoch
         assert dependency.epoch > before.epoch or dependency.state is before.state

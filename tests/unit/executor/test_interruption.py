@@ -1,4 +1,4 @@
-"""Stopping a step that is stopping already changes nothing, and is no error."""
+"""Steps are stopped from outside: twice without harm, and before they begin where the claim may be gone."""
 
 import asyncio
 from datetime import timedelta
@@ -6,8 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from executor.holdings import Held, Interruption
+from executor.holdings import Held, Holdings, Interruption
 from executor.run_step import Heartbeat
+from prometheus_client import CollectorRegistry
+from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import Claim
 
 
@@ -36,3 +38,30 @@ async def test_a_heartbeat_after_the_time_limit_is_no_error() -> None:
     with pytest.raises(TimeoutError):
         async with heartbeat.scope():
             await slow_to_stop(heartbeat)
+
+
+class Leases:
+    """A store in which all claims were taken over meanwhile, once it answers."""
+
+    answers = False
+
+    async def extend(self, _pairs: Any) -> set[Any]:
+        if not self.answers:
+            raise ConnectionError("not now")
+        return set()
+
+
+async def test_a_process_that_stood_still_finds_out_what_it_lost_before_it_begins_a_step() -> None:
+    lease = timedelta(milliseconds=300)
+    store: Any = Leases()
+    holdings = Holdings(store, ExecutorMetrics(CollectorRegistry()), lease=lease)
+    with holdings.hold(held().claim) as item:
+        assert not holdings.is_doubtful
+        await asyncio.sleep(lease.total_seconds() * 0.8)
+        assert holdings.is_doubtful
+        await holdings.extend_leases()
+        assert holdings.is_doubtful, "the database did not answer"
+        store.answers = True
+        await holdings.extend_leases()
+        assert item.interruption is Interruption.LOST
+        assert not holdings.is_doubtful

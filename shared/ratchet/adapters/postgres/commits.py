@@ -130,8 +130,8 @@ WITH member AS (
 # No step was done: the claim is given back, for another pool, for fairness, at shutdown, or because all is done.
 HAND_OVER = f"""
 WITH member AS (
-    SELECT * FROM unnest($12::uuid[], $13::uuid[], $14::int[], $15::text[], $16::text[])
-    AS m(id, token, step_index, status, command_id)
+    SELECT * FROM unnest($12::uuid[], $13::uuid[], $14::int[], $15::text[], $16::text[], $17::interval[])
+    AS m(id, token, step_index, status, command_id, delay)
 ), locked AS MATERIALIZED (
     SELECT w.id, w.status = 'Paused' AS paused FROM workflow_instances w JOIN member m
         ON w.id = m.id AND w.claim_token = m.token AND w.current_step_index = m.step_index
@@ -140,6 +140,7 @@ WITH member AS (
     UPDATE workflow_instances w
     SET status = CASE WHEN l.paused THEN 'Paused' ELSE m.status END::workflow_status,
         command_id = m.command_id, claim_token = NULL, claimed_by = NULL, lease_until = NULL,
+        next_attempt_at = clock_timestamp() + m.delay,
         finished_at = CASE WHEN m.status = 'Completed' AND NOT l.paused THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM member m JOIN locked l USING (id) WHERE w.id = m.id AND $1::interval IS NOT NULL
@@ -157,6 +158,7 @@ class HandOver:
     status: str
     command_id: str
     outgoing: tuple[Outgoing, ...]
+    delay: timedelta | None
 
 
 Commit = StepCommit | FailureCommit | HandOver
@@ -208,7 +210,12 @@ async def commit_failures(
 
 async def hand_over(pool: asyncpg.Pool, handovers: Sequence[HandOver], *, lease: timedelta) -> list[Committed | None]:
     """One answer for each claim, in order; None means fenced."""
-    arguments = [*_members(handovers), [item.status for item in handovers], [item.command_id for item in handovers]]
+    arguments = [
+        *_members(handovers),
+        [item.status for item in handovers],
+        [item.command_id for item in handovers],
+        [item.delay for item in handovers],
+    ]
     return await _run(pool, HAND_OVER, handovers, arguments, lease)
 
 

@@ -92,10 +92,17 @@ class PostgresExecution:
         return await self._settled(self._failures, commit)
 
     async def hand_over(
-        self, claim: Claim, *, status: WorkflowStatus, command_id: str, outgoing: Sequence[Outgoing]
+        self,
+        claim: Claim,
+        *,
+        status: WorkflowStatus,
+        command_id: str,
+        outgoing: Sequence[Outgoing],
+        delay: timedelta | None = None,
     ) -> Committed:
         """Release a claim without a step having been done."""
-        return await self._settled(self._handovers, commits.HandOver(claim, status.value, command_id, tuple(outgoing)))
+        handover = commits.HandOver(claim, status.value, command_id, tuple(outgoing), delay)
+        return await self._settled(self._handovers, handover)
 
     async def is_forgotten(self, workflow_id: UUID, command_id: str) -> bool:
         """Whether the database lost what it had answered without waiting for the disk."""
