@@ -29,7 +29,8 @@ FOREIGN = re.compile(
 )
 WORD = re.compile(r"[a-zA-Z_:][\w:]*")
 LANGUAGE = {
-    *("sum", "max", "min", "count", "rate", "increase", "time", "vector", "histogram_quantile", "min_over_time"),
+    *("sum", "max", "min", "count", "rate", "increase", "time", "vector", "histogram_quantile"),
+    *("min_over_time", "max_over_time"),
     *("by", "or", "and", "unless"),
 }
 

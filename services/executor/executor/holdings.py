@@ -35,10 +35,14 @@ class Interrupted(Exception):
 
 
 class Held:
-    """A claim in use, with the handle to stop the step that runs under it."""
+    """A claim in use, with the handle to stop the step that runs under it.
 
-    def __init__(self, claim: Claim) -> None:
+    `good_since` is when the database was last asked whether it holds, in seconds of the monotonic clock.
+    """
+
+    def __init__(self, claim: Claim, good_since: float) -> None:
         self.claim = claim
+        self.good_since = good_since
         self.state: Any = decode_state(claim.state)
         self.interruption: Interruption | None = None
         self.scope: asyncio.Timeout | None = None
@@ -68,7 +72,6 @@ class Holdings:
         self._store = store
         self._metrics = metrics
         self._interval = lease.total_seconds() / 3
-        self._extended_at = time.monotonic()
         self._held: dict[UUID, Held] = {}
         self._guarded: dict[UUID, UUID] = {}
         self._reserved: set[tuple[UUID, str]] = set()
@@ -78,9 +81,12 @@ class Holdings:
         self.is_draining = False
 
     @contextmanager
-    def hold(self, claim: Claim) -> Iterator[Held]:
-        """Keep the claim's lease extended while the block runs."""
-        held = Held(claim)
+    def hold(self, claim: Claim, asked_at: float) -> Iterator[Held]:
+        """Keep the claim's lease extended while the block runs.
+
+        `asked_at`: a moment before the claim was asked for, in seconds of the monotonic clock.
+        """
+        held = Held(claim, asked_at)
         self._held[claim.token] = held
         self._empty.clear()
         self._metrics.running.set(len(self._held))
@@ -135,14 +141,13 @@ class Holdings:
         if not self._held and not self._deliveries:
             self._empty.set()
 
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether this process, or the database, stood still for so long that leases may have run out unnoticed.
+    def is_doubtful(self, held: Held) -> bool:
+        """Whether this process, or the database, stood still for so long that the lease may have run out unnoticed.
 
-        Then `extend_leases` finds out. Without it a process that was frozen between a commit and the next step would
-        begin a step that somebody else has done meanwhile.
+        Then `extend_leases` finds out. Without it a process that was frozen just before a step would begin it although
+        somebody else has done it meanwhile.
         """
-        return time.monotonic() - self._extended_at > 2 * self._interval
+        return time.monotonic() - held.good_since > 2 * self._interval
 
     async def keep_leases(self) -> None:
         """Extend every lease three times within its length, for ever."""
@@ -158,9 +163,10 @@ class Holdings:
         kept = await self._extend([(item.claim.workflow_id, item.claim.token) for item in held] + guarded)
         if kept is None:
             return
-        self._extended_at = began
         for item in held:
-            if item.claim.token not in kept and item.claim.token in self._held:
+            if item.claim.token in kept:
+                item.good_since = began
+            elif item.claim.token in self._held:
                 item.interrupt(Interruption.LOST)
 
     async def _extend(self, pairs: list[tuple[UUID, UUID]]) -> set[UUID] | None:

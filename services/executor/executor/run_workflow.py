@@ -98,7 +98,7 @@ class RunWorkflow:
             time.monotonic() + self._rules.delivery_time.total_seconds(),
         )
         self._reach(CrashPoint.AFTER_CLAIM)
-        with self._holdings.hold(claim) as held:
+        with self._holdings.hold(claim, delivery.received_at) as held:
             try:
                 while True:
                     ending = await self._take_turn(held, delivery, budget)
@@ -126,7 +126,7 @@ class RunWorkflow:
         go = FIRST if self._dependencies is None else await self._dependencies.admit(step)
         if isinstance(go, Hold):
             return await self._leave.to_pool(claim, step.pool, go.delay)
-        if self._holdings.is_doubtful:
+        if self._holdings.is_doubtful(held):
             await self._holdings.extend_leases()
         started_at = datetime.now(UTC)
         result = await self._run(held, definition, step, delivery) if is_known else Failed(changed(claim), False)

@@ -1,6 +1,7 @@
 """Steps are stopped from outside: twice without harm, and before they begin where the claim may be gone."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,7 +15,7 @@ from ratchet.ports import Claim
 
 
 def held() -> Held:
-    return Held(Claim(uuid4(), uuid4(), "d", 1, "o", "c", 0, "a", 0, 0, 0, 0, None, "{}"))
+    return Held(Claim(uuid4(), uuid4(), "d", 1, "o", "c", 0, "a", 0, 0, 0, 0, None, "{}"), time.monotonic())
 
 
 async def slow_to_stop(on_cancel: Any) -> None:
@@ -55,13 +56,14 @@ async def test_a_process_that_stood_still_finds_out_what_it_lost_before_it_begin
     lease = timedelta(milliseconds=300)
     store: Any = Leases()
     holdings = Holdings(store, ExecutorMetrics(CollectorRegistry()), lease=lease)
-    with holdings.hold(held().claim) as item:
-        assert not holdings.is_doubtful
+    with holdings.hold(held().claim, time.monotonic()) as item:
+        assert not holdings.is_doubtful(item)
+        with holdings.hold(held().claim, time.monotonic() - lease.total_seconds()) as late:
+            assert holdings.is_doubtful(late), "whose answer came late may be lost as well"
         await asyncio.sleep(lease.total_seconds() * 0.8)
-        assert holdings.is_doubtful
+        assert holdings.is_doubtful(item)
         await holdings.extend_leases()
-        assert holdings.is_doubtful, "the database did not answer"
+        assert holdings.is_doubtful(item), "the database did not answer"
         store.answers = True
         await holdings.extend_leases()
         assert item.interruption is Interruption.LOST
-        assert not holdings.is_doubtful
