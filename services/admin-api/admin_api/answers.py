@@ -200,7 +200,7 @@ class Overview(View):
     failed: int
     executing: int
     in_progress: int = Field(description="Accepted or between two steps.")
-    waiting_for_retry: int
+    waiting_for_retry: int = Field(description="Due later: a retry, or a step whose dependency is down.")
     waiting_for_command: int
     outbox: int = Field(description="Messages that are committed and not yet confirmed by the broker.")
     oldest_message_at: datetime | None = Field(description="Since when the oldest of them waits.")

@@ -84,7 +84,8 @@ class AcceptStart:
 
     async def _accept_part(self, message: Incoming, part: Any, delivery: Delivery) -> None:
         try:
-            await self._accept(_validated(part), delivery)
+            # A delivery of its own: the message may have waited long, the claim of this workflow has not.
+            await self._accept(_validated(part), replace(delivery))
         except MalformedMessage as error:
             await self._parking.park(message, str(error), part=part)
 

@@ -170,7 +170,8 @@ async def _dependencies(
     settings: Settings, registry: Registry, metrics: ExecutorMetrics, stack: AsyncExitStack
 ) -> HeedDependencies | None:
     """Nothing if no step names a dependency: then Redis is not asked, nor its driver loaded."""
-    names = {step.depends_on for item in registry.definitions for step in item.steps if step.depends_on is not None}
+    steps = [step for item in registry.definitions for step in item.steps if step.pool in settings.pools]
+    names = {step.depends_on for step in steps if step.depends_on is not None}
     if not names:
         return None
     from ratchet.adapters.redis.connection import connect

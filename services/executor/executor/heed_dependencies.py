@@ -1,6 +1,7 @@
 """Holding steps back while what they depend on is down, and letting them go again in waves."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,7 @@ from ratchet.domain.dependency import (
     Outcomes,
     ask,
     hold_for,
+    is_free_probe,
     learn,
     rest,
 )
@@ -29,7 +31,10 @@ log = structlog.get_logger()
 
 LOOK_EVERY = timedelta(milliseconds=500)
 ANSWER_WITHIN = timedelta(seconds=2)
-"""A step does not wait longer than this to hear whether it may run; then it runs."""
+"""A step does not wait longer than this to hear whether it may run."""
+
+FORGET_AFTER = timedelta(seconds=5)
+"""When the store has not answered for so long, nothing is held back any more."""
 
 CROWD = 200
 """When so many were held back for a short time, further ones are held back for a long time, to spare the broker."""
@@ -47,10 +52,13 @@ class DependencyStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """The step may run; how it went is reported under this epoch. `is_probe`: to find out whether others may."""
+    """The step may run; how it went is reported under this epoch.
+
+    `is_free`: it goes first, to find out for the others, so its failure costs no retry.
+    """
 
     epoch: int
-    is_probe: bool = False
+    is_free: bool = False
 
 
 FIRST = Go(0)
@@ -70,6 +78,7 @@ class HeedDependencies:
         self._store = store
         self._metrics = metrics
         self._doors = {name: Door(name) for name in sorted(set(names))}
+        self._answered_at = -math.inf
         self._is_store_away = False
 
     async def admit(self, step: StepDefinition) -> Go | Hold:
@@ -118,6 +127,7 @@ class HeedDependencies:
         except Exception as error:  # whatever it is, steps have to run
             self._missing_store(error)
         else:
+            self._answered_at = time.monotonic()
             self._is_store_away = False
 
     async def _ask(self, door: "Door") -> Go | Hold:
@@ -126,8 +136,7 @@ class HeedDependencies:
         def decide(dependency: Dependency, now: datetime) -> Dependency:
             nonlocal answer
             after, may_run = ask(dependency, now)
-            is_probe = after.state is DependencyState.PROBING
-            answer = Go(after.epoch, is_probe) if may_run else Hold(hold_for(dependency, now))
+            answer = Go(after.epoch, is_free_probe(after)) if may_run else Hold(hold_for(dependency, now))
             return after
 
         try:
@@ -135,7 +144,7 @@ class HeedDependencies:
                 self._note(door, await self._store.change(door.name, decide))
         except Exception as error:  # whatever it is, steps have to run
             self._missing_store(error)
-            return FIRST
+            answer = FIRST if door.seen is None else Hold(SHORT_HOLD)
         if isinstance(answer, Hold):
             door.remember(answer)
         return answer
@@ -156,7 +165,9 @@ class HeedDependencies:
             log.warning("dependency.breaker", dependency=door.name, state=now.value, was=before.value)
 
     def _missing_store(self, error: Exception) -> None:
-        # What was seen last may be long past: without anybody to ask, nothing is held back.
+        # One answer that came late is no reason to let everything through; nobody to ask for a while is.
+        if time.monotonic() - self._answered_at < FORGET_AFTER.total_seconds():
+            return
         for door in self._doors.values():
             self._note(door, None)
         if not self._is_store_away:

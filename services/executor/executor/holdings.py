@@ -75,6 +75,7 @@ class Holdings:
         self._held: dict[UUID, Held] = {}
         self._guarded: dict[UUID, UUID] = {}
         self._reserved: set[tuple[UUID, str]] = set()
+        self._asking: asyncio.Task[None] | None = None
         self._deliveries = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -142,12 +143,24 @@ class Holdings:
             self._empty.set()
 
     def is_doubtful(self, held: Held) -> bool:
-        """Whether this process, or the database, stood still for so long that the lease may have run out unnoticed.
+        """Whether this process, or the database, stood still for so long that the lease may have run out unnoticed."""
+        return held.interruption is None and time.monotonic() - held.good_since > 2 * self._interval
 
-        Then `extend_leases` finds out. Without it a process that was frozen just before a step would begin it although
-        somebody else has done it meanwhile.
+    async def confirm(self, held: Held) -> None:
+        """Ask whether a doubtful claim still holds.
+
+        Without it a process that was frozen just before a step would begin it although somebody else has done it
+        meanwhile. Raises Interrupted if the claim is lost. When the database does not answer the step goes on: its
+        commit will tell.
         """
-        return time.monotonic() - held.good_since > 2 * self._interval
+        # Twice: a question that was under way already may not have been about this claim.
+        for _ in range(2):
+            if not self.is_doubtful(held):
+                break
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self.extend_leases())
+            await asyncio.shield(self._asking)
+        held.require_uninterrupted()
 
     async def keep_leases(self) -> None:
         """Extend every lease three times within its length, for ever."""

@@ -127,7 +127,7 @@ class RunWorkflow:
         if isinstance(go, Hold):
             return await self._leave.to_pool(claim, step.pool, go.delay)
         if self._holdings.is_doubtful(held):
-            await self._holdings.extend_leases()
+            await self._holdings.confirm(held)
         started_at = datetime.now(UTC)
         result = await self._run(held, definition, step, delivery) if is_known else Failed(changed(claim), False)
         ended_at = datetime.now(UTC)
@@ -171,10 +171,12 @@ class RunWorkflow:
         """Tell how a step went; the answer is how long it waits if it was a probe that failed, which costs no retry."""
         if self._dependencies is None or step.depends_on is None:
             return None
-        is_outage = isinstance(result, Failed) and result.failure.is_transient
+        failure = result.failure if isinstance(result, Failed) and result.failure.is_transient else None
         if isinstance(result, Succeeded) or result.was_run:
-            self._dependencies.report(step, go, answered=not is_outage)
-        return self._dependencies.hold_after_failed_probe() if go.is_probe and is_outage else None
+            self._dependencies.report(step, go, answered=failure is None)
+        if failure is None or not go.is_free or self._rules.retry_of(step).limit == 0:
+            return None
+        return max(self._dependencies.hold_after_failed_probe(), failure.retry_after or timedelta(0))
 
     async def _put_off(self, claim: Claim, step: StepDefinition, delay: timedelta, result: StepResult) -> Ending:
         log.warning(

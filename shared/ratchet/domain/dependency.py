@@ -20,8 +20,11 @@ LARGEST_WAVE = 64
 PATIENCE = timedelta(minutes=1)
 """Those of a wave that have told nothing for this long are let through again: their executors may have died.
 
-What nobody has asked for this long keeps nobody waiting, so it is closed.
+When nobody has asked for this long, the next one that comes probes.
 """
+
+FREE_PROBES = 30
+"""So many failed probes in a row cost nobody a retry (half an hour); after that they do, or it would never end."""
 
 SHORT_HOLD = timedelta(seconds=2)
 LONG_HOLD = timedelta(seconds=15)
@@ -104,16 +107,19 @@ def learn(outcomes: Outcomes, dependency: Dependency, now: datetime) -> Dependen
 
 
 def rest(dependency: Dependency, now: datetime) -> Dependency:
-    """The breaker when nobody asks: closed, once nobody who is held back can be waiting any more."""
-    match dependency.state:
-        case DependencyState.CLOSED:
-            return dependency
-        case DependencyState.OPEN:
-            is_idle = dependency.probe_at is not None and now - dependency.probe_at > PATIENCE
-        case DependencyState.PROBING:
-            have_all_told = dependency.passed + dependency.failed == dependency.admitted
-            is_idle = now - dependency.changed_at > (PATIENCE if have_all_told else 5 * PATIENCE)
-    return Dependency(changed_at=now, epoch=dependency.epoch + 1) if is_idle else dependency
+    """The breaker when nobody asks: no longer open, since nobody knows; the next one that comes probes."""
+    is_idle = (
+        dependency.state is DependencyState.OPEN
+        and dependency.probe_at is not None
+        and now - dependency.probe_at > PATIENCE
+    )
+    return _wave(dependency, 1, now, admitted=0) if is_idle else dependency
+
+
+def is_free_probe(dependency: Dependency) -> bool:
+    """Whether a step that is let through now goes first, so that its failure is not held against its workflow."""
+    is_first = dependency.state is DependencyState.PROBING and dependency.wave == 1
+    return is_first and dependency.trips <= FREE_PROBES
 
 
 def hold_for(dependency: Dependency, now: datetime) -> timedelta:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import uuid
 from datetime import timedelta
 
@@ -170,6 +171,19 @@ async def test_all_leases_are_extended_in_one_call_and_lost_ones_are_told(
     assert await patient.extend(held) == {workflow.claim for workflow in workflows[1:]}
     leases = await pool.fetch("SELECT lease_until - clock_timestamp() AS left FROM workflow_instances ORDER BY 1")
     assert leases[-2]["left"] > timedelta(minutes=59)
+
+
+async def test_many_extensions_at_the_same_time_do_not_block_each_other(make_store: MakeStore) -> None:
+    store = make_store("one")
+    workflows = [new_workflow() for _ in range(200)]
+    await asyncio.gather(*(store.start(workflow) for workflow in workflows))
+    held = [(workflow.workflow_id, workflow.claim) for workflow in workflows if workflow.claim is not None]
+    everything = {token for _workflow_id, token in held}
+    for _ in range(10):
+        parts = [random.sample(held, 150) for _ in range(8)]
+        kept = await asyncio.gather(*(store.extend(part) for part in parts))
+        assert set().union(*kept) <= everything
+        assert [len(tokens) for tokens in kept] == [150] * 8
 
 
 async def test_a_claim_that_waited_for_a_commit_stands_on_what_was_committed(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ratchet.domain.definition import StepDefinition
 from ratchet.domain.dependency import (
     FIRST_PAUSE,
+    FREE_PROBES,
     HOLDS,
     LARGEST_WAVE,
     LONG_HOLD,
@@ -20,6 +21,7 @@ from ratchet.domain.dependency import (
     Outcomes,
     ask,
     hold_for,
+    is_free_probe,
     learn,
     rest,
 )
@@ -136,17 +138,21 @@ def test_it_opens_again_soon_when_the_dependency_goes_down_in_a_large_wave() -> 
     assert learn(Outcomes(large.epoch, failed=MINIMUM), large, AFTER_PAUSE).state is DependencyState.OPEN
 
 
-def test_what_nobody_asks_for_any_more_is_closed() -> None:
-    long_past = AFTER_PAUSE + PATIENCE * 2
+def test_only_the_first_of_a_probing_dependency_fails_at_no_cost_and_not_for_ever() -> None:
+    first, _ = ask(OPENED, AFTER_PAUSE)
+    assert is_free_probe(first)
+    assert not is_free_probe(learn(Outcomes(first.epoch, passed=1), first, AFTER_PAUSE)), "it answers, evidently"
+    assert not is_free_probe(replace(first, trips=FREE_PROBES + 1))
+    assert not is_free_probe(CLOSED)
+
+
+def test_what_nobody_asks_for_any_more_is_not_called_open() -> None:
     assert rest(OPENED, AFTER_PAUSE) is OPENED
-    assert rest(OPENED, long_past).state is DependencyState.CLOSED
-    probing, _ = ask(OPENED, AFTER_PAUSE)
-    assert rest(probing, long_past) is probing, "one is under way"
-    assert rest(probing, AFTER_PAUSE + PATIENCE * 6).state is DependencyState.CLOSED
-    grown = learn(Outcomes(probing.epoch, passed=1), probing, AFTER_PAUSE)
-    assert rest(grown, AFTER_PAUSE) is grown
-    assert rest(grown, long_past).state is DependencyState.CLOSED
-    assert rest(CLOSED, long_past) is CLOSED
+    rested = rest(OPENED, AFTER_PAUSE + PATIENCE * 2)
+    assert (rested.state, rested.wave, rested.admitted) == (DependencyState.PROBING, 1, 0)
+    assert rest(rested, AFTER_PAUSE + PATIENCE * 9) is rested
+    assert ask(rested, AFTER_PAUSE + PATIENCE * 9)[1], "the next one that comes probes"
+    assert rest(CLOSED, AFTER_PAUSE) is CLOSED
 
 
 def test_steps_ask_again_soon_when_it_is_about_to_probe_and_later_when_not() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from executor.holdings import Held, Holdings, Interruption
+from executor.holdings import Held, Holdings, Interrupted, Interruption
 from executor.run_step import Heartbeat
 from prometheus_client import CollectorRegistry
 from ratchet.observability.metrics import ExecutorMetrics
@@ -62,8 +62,8 @@ async def test_a_process_that_stood_still_finds_out_what_it_lost_before_it_begin
             assert holdings.is_doubtful(late), "whose answer came late may be lost as well"
         await asyncio.sleep(lease.total_seconds() * 0.8)
         assert holdings.is_doubtful(item)
-        await holdings.extend_leases()
+        await holdings.confirm(item)
         assert holdings.is_doubtful(item), "the database did not answer"
         store.answers = True
-        await holdings.extend_leases()
-        assert item.interruption is Interruption.LOST
+        with pytest.raises(Interrupted):
+            await holdings.confirm(item)

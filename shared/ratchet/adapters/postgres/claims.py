@@ -63,10 +63,15 @@ FROM workflow_instances WHERE id = $1
 """
 
 # "Executing" and "Paused" both keep a running step's claim: a pause takes effect at the step's commit.
+# Locked in id order like everything else here: extensions would deadlock each other, and the commits of others.
 _EXTEND = """
+WITH still AS MATERIALIZED (
+    SELECT w.id, held.token FROM workflow_instances w JOIN unnest($1::uuid[], $2::uuid[]) AS held(id, token)
+        ON w.id = held.id AND w.claim_token = held.token
+    WHERE w.status IN ('Executing', 'Paused') ORDER BY w.id FOR UPDATE OF w
+)
 UPDATE workflow_instances w SET lease_until = clock_timestamp() + $3::interval
-FROM unnest($1::uuid[], $2::uuid[]) AS held(id, token)
-WHERE w.id = held.id AND w.claim_token = held.token AND w.status IN ('Executing', 'Paused')
+FROM still WHERE w.id = still.id AND w.claim_token = still.token
 RETURNING w.claim_token
 """
 

@@ -140,7 +140,7 @@ WITH member AS (
     UPDATE workflow_instances w
     SET status = CASE WHEN l.paused THEN 'Paused' ELSE m.status END::workflow_status,
         command_id = m.command_id, claim_token = NULL, claimed_by = NULL, lease_until = NULL,
-        next_attempt_at = clock_timestamp() + m.delay,
+        next_attempt_at = CASE WHEN NOT l.paused THEN clock_timestamp() + m.delay END,
         finished_at = CASE WHEN m.status = 'Completed' AND NOT l.paused THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM member m JOIN locked l USING (id) WHERE w.id = m.id AND $1::interval IS NOT NULL

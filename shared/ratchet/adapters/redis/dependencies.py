@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 from ratchet.domain.dependency import Dependency, DependencyState
 
 PREFIX = "ratchet:dependency:"
-KEPT_FOR = timedelta(hours=1)
-"""A dependency that nobody has used for this long starts anew."""
+KEPT_FOR = timedelta(minutes=10)
+"""A dependency that nobody has used for this long starts anew, closed."""
 
 _KEPT_MS = int(KEPT_FOR.total_seconds() * 1000)
 
