@@ -53,9 +53,10 @@ class Lookout:
 
     async def _ask(self) -> Overview:
         counts = await self._reader.counts()
-        queues = await self._queues(await self._reader.pools())
+        named = await self._reader.named()
+        queues = await self._queues(named.pools)
         broker = {"broker_reachable": queues is not None, "queues": queues or []}
-        dependencies = await self._dependencies(await self._reader.dependencies())
+        dependencies = await self._dependencies(named.dependencies)
         return Overview.model_validate(asdict(counts) | broker | {"dependencies": dependencies})
 
     async def _queues(self, pools: Sequence[str]) -> list[QueueState] | None:

@@ -1,6 +1,7 @@
 """A `workflow.start`: one workflow, or an array of them, each accepted once and then advanced."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -84,13 +85,13 @@ class AcceptStart:
 
     async def _accept_part(self, message: Incoming, part: Any, delivery: Delivery) -> None:
         try:
-            # A delivery of its own: the message may have waited long, the claim of this workflow has not.
-            await self._accept(_validated(part), replace(delivery))
+            await self._accept(_validated(part), delivery)
         except MalformedMessage as error:
             await self._parking.park(message, str(error), part=part)
 
     async def _accept(self, command: StartWorkflow, delivery: Delivery) -> Ending:
         workflow = self._resolve(command, delivery)
+        asked_at = time.monotonic()
         match await self._store.start(workflow):
             case StartVerdict.NEW:
                 self._metrics.started.inc()
@@ -98,7 +99,7 @@ class AcceptStart:
                 if claim is None:
                     return Ending.DONE
                 with self._holdings.reserve(workflow.workflow_id, workflow.command_id):
-                    return await self._run(claim, delivery)
+                    return await self._run(claim, delivery, asked_at)
             case StartVerdict.AGAIN:
                 return await self._resume(workflow.workflow_id, delivery)
             case StartVerdict.KNOWN:

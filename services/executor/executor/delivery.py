@@ -1,6 +1,5 @@
 """One delivery and how it may end."""
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -28,8 +27,6 @@ class Delivery:
     acknowledge_message: Callable[[], Awaitable[None]]
     is_shared: bool = False
     is_acknowledged: bool = field(default=False, init=False)
-    received_at: float = field(default_factory=time.monotonic, init=False)
-    """In seconds of the monotonic clock: no claim made in its name is older."""
 
     @property
     def can_be_rejected(self) -> bool:

@@ -27,6 +27,8 @@ from ratchet.domain.dependency import (
 from ratchet.domain.retry import jittered
 from ratchet.observability.metrics import ExecutorMetrics
 
+from executor.run_step import Failed, StepResult
+
 log = structlog.get_logger()
 
 LOOK_EVERY = timedelta(milliseconds=500)
@@ -84,29 +86,25 @@ class HeedDependencies:
     async def admit(self, step: StepDefinition) -> Go | Hold:
         """Whether a step may run now. Asks the store only while the breaker of its dependency is not closed."""
         door = None if step.depends_on is None else self._doors.get(step.depends_on)
-        if door is None or door.seen is None:
+        if door is None:
             return FIRST
-        if door.seen.state is DependencyState.CLOSED:
-            return Go(door.seen.epoch)
-        # One question at a time: those that come together would only get in each other's way.
-        async with door.turn:
-            answer = door.remembered() or await self._ask(door)
+        answer = door.known_answer()
+        if answer is None:
+            # One question at a time: those that come together would only get in each other's way.
+            async with door.turn:
+                answer = door.known_answer() or await self._ask(door)
         if isinstance(answer, Hold):
             self._metrics.held_back.labels(door.name).inc()
             return Hold(jittered(door.crowded(answer.delay), random.random()))  # noqa: S311  # jitter
         return answer
 
-    def report(self, step: StepDefinition, go: Go, *, answered: bool) -> None:
+    def report(self, step: StepDefinition, go: Go, result: StepResult) -> None:
         """How a step went that was let through; told to the others a moment later."""
         door = None if step.depends_on is None else self._doors.get(step.depends_on)
-        if door is not None:
-            counts = door.heard.setdefault(go.epoch, [0, 0])
-            counts[0 if answered else 1] += 1
-
-    @staticmethod
-    def hold_after_failed_probe() -> timedelta:
-        """How long a step waits that was let through to find out, and found that it is too early."""
-        return jittered(SHORT_HOLD, random.random())  # noqa: S311  # jitter
+        if door is None or (isinstance(result, Failed) and not result.was_run):
+            return
+        is_outage = isinstance(result, Failed) and result.failure.is_transient
+        door.heard.setdefault(go.epoch, [0, 0])[1 if is_outage else 0] += 1
 
     async def keep(self) -> None:
         """Tell what was reported and look what others have found, for ever."""
@@ -122,7 +120,7 @@ class HeedDependencies:
                 known = await self._store.read(list(self._doors))
                 for name, door in self._doors.items():
                     self._note(door, known.get(name))
-                    if name in known and known[name].state is not DependencyState.CLOSED:
+                    if door.state is DependencyState.OPEN:
                         self._note(door, await self._store.change(name, rest))
         except Exception as error:  # whatever it is, steps have to run
             self._missing_store(error)
@@ -199,10 +197,12 @@ class Door:
         self._refusal = refusal
         self._refused_until = time.monotonic() + LOOK_EVERY.total_seconds() / 2
 
-    def remembered(self) -> Go | Hold | None:
-        """The answer without asking, if it is known."""
-        if self.state is DependencyState.CLOSED:
-            return FIRST if self.seen is None else Go(self.seen.epoch)
+    def known_answer(self) -> Go | Hold | None:
+        """The answer where nobody has to be asked for it."""
+        if self.seen is None:
+            return FIRST
+        if self.seen.state is DependencyState.CLOSED:
+            return Go(self.seen.epoch)
         return self._refusal if time.monotonic() < self._refused_until else None
 
     def crowded(self, delay: timedelta) -> timedelta:

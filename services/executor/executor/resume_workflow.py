@@ -1,6 +1,7 @@
 """Claiming a workflow that exists, in the name of a message; also from an executor that died holding it."""
 
 import asyncio
+import time
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -48,20 +49,19 @@ class ResumeWorkflow:
         with self._holdings.reserve(workflow_id, delivery.command_id) as is_first:
             if not is_first:
                 return self._stale(ClaimVerdict.BUSY)
+            asked_at = time.monotonic()
             answer = await self._store.claim(_request(workflow_id, delivery, take_over=False))
+            if answer.claim is not None:
+                return await self._run(answer.claim, delivery, asked_at)
             if answer.verdict is not ClaimVerdict.EARLY:
-                return await self._act_on(answer, workflow_id, delivery)
+                return await self._act_on_refusal(answer, workflow_id, delivery)
         # The same message goes round again, so its reservation has to be gone before it comes back.
         return await self._postpone(workflow_id, delivery, answer)
 
-    async def _act_on(self, answer: ClaimAnswer, workflow_id: UUID, delivery: Delivery) -> Ending:
-        match answer.verdict:
-            case ClaimVerdict.GRANTED if answer.claim is not None:
-                return await self._run(answer.claim, delivery)
-            case ClaimVerdict.ABANDONED:
-                return await self._resume_abandoned(workflow_id, delivery, answer)
-            case verdict:
-                return self._stale(verdict)
+    async def _act_on_refusal(self, answer: ClaimAnswer, workflow_id: UUID, delivery: Delivery) -> Ending:
+        if answer.verdict is ClaimVerdict.ABANDONED:
+            return await self._resume_abandoned(workflow_id, delivery, answer)
+        return self._stale(answer.verdict)
 
     async def _resume_abandoned(self, workflow_id: UUID, delivery: Delivery, answer: ClaimAnswer) -> Ending:
         if answer.recoveries >= AUTOMATIC_LIMIT:
@@ -76,6 +76,7 @@ class ResumeWorkflow:
             self._suspects.release()
 
     async def _take_over(self, workflow_id: UUID, delivery: Delivery) -> Ending:
+        asked_at = time.monotonic()
         answer = await self._store.claim(_request(workflow_id, delivery, take_over=True))
         if answer.claim is None:
             return self._stale(answer.verdict)
@@ -87,7 +88,7 @@ class ResumeWorkflow:
             correlation_id=answer.claim.correlation_id,
         )
         self._outlet.send(answer.announced, Committed(posted=answer.posted))
-        return await self._run(answer.claim, delivery)
+        return await self._run(answer.claim, delivery, asked_at)
 
     async def _leave_to_recovery(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         if delivery.can_be_rejected:

@@ -12,8 +12,10 @@ from ratchet.authoring import CallHttp, Registry, StepContext
 from ratchet.crash_points import CrashPoint, Reach, nothing_happens
 from ratchet.domain.checkpoint import Position, is_intact
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
+from ratchet.domain.dependency import SHORT_HOLD
 from ratchet.domain.errors import StateNotStorable
 from ratchet.domain.failure import Failure, classify
+from ratchet.domain.retry import jittered
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import (
@@ -91,14 +93,17 @@ class RunWorkflow:
         self._steps_committed = metrics.steps.labels("committed")
         self._completed = metrics.finished.labels("Completed")
 
-    async def __call__(self, claim: Claim, delivery: Delivery) -> Ending:
-        """Run step after step until the workflow ends, waits, fails, or leaves this executor."""
+    async def __call__(self, claim: Claim, delivery: Delivery, asked_at: float) -> Ending:
+        """Run step after step until the workflow ends, waits, fails, or leaves this executor.
+
+        `asked_at`: just before the claim was asked for, in seconds of the monotonic clock.
+        """
         budget = Budget(
             self._rules.delivery_steps,
             time.monotonic() + self._rules.delivery_time.total_seconds(),
         )
         self._reach(CrashPoint.AFTER_CLAIM)
-        with self._holdings.hold(claim, delivery.received_at) as held:
+        with self._holdings.hold(claim, asked_at) as held:
             try:
                 while True:
                     ending = await self._take_turn(held, delivery, budget)
@@ -126,14 +131,15 @@ class RunWorkflow:
         go = FIRST if self._dependencies is None else await self._dependencies.admit(step)
         if isinstance(go, Hold):
             return await self._leave.to_pool(claim, step.pool, go.delay)
-        if self._holdings.is_doubtful(held):
-            await self._holdings.confirm(held)
+        await self._holdings.confirm(held)
         started_at = datetime.now(UTC)
         result = await self._run(held, definition, step, delivery) if is_known else Failed(changed(claim), False)
         ended_at = datetime.now(UTC)
         self._step_seconds.observe((ended_at - started_at).total_seconds())
-        if (put_off := self._told_dependency(step, go, result)) is not None:
-            return await self._put_off(claim, step, put_off, result)
+        if self._dependencies is not None:
+            self._dependencies.report(step, go, result)
+        if isinstance(result, Failed) and self._is_free(go, step, result.failure):
+            return await self._put_off(claim, step, result.failure)
         turn = Turn(claim, definition, step, started_at, ended_at, new_id, random.random())  # noqa: S311  # jitter
         if isinstance(result, Succeeded):
             unstorable = await self._commit_success(held, turn, result, budget)
@@ -167,26 +173,20 @@ class RunWorkflow:
             code, context, state, held=held, timeout=self._rules.timeout_of(step), heartbeat=heartbeat
         )
 
-    def _told_dependency(self, step: StepDefinition, go: Go, result: StepResult) -> timedelta | None:
-        """Tell how a step went; the answer is how long it waits if it was a probe that failed, which costs no retry."""
-        if self._dependencies is None or step.depends_on is None:
-            return None
-        failure = result.failure if isinstance(result, Failed) and result.failure.is_transient else None
-        if isinstance(result, Succeeded) or result.was_run:
-            self._dependencies.report(step, go, answered=failure is None)
-        if failure is None or not go.is_free or self._rules.retry_of(step).limit == 0:
-            return None
-        return max(self._dependencies.hold_after_failed_probe(), failure.retry_after or timedelta(0))
+    def _is_free(self, go: Go, step: StepDefinition, failure: Failure) -> bool:
+        """Whether a failed attempt costs its workflow nothing, because it was made to find out for others."""
+        return go.is_free and failure.is_transient and self._rules.retry_of(step).limit > 0
 
-    async def _put_off(self, claim: Claim, step: StepDefinition, delay: timedelta, result: StepResult) -> Ending:
+    async def _put_off(self, claim: Claim, step: StepDefinition, failure: Failure) -> Ending:
         log.warning(
             "step.probe_failed",
             workflow_id=str(claim.workflow_id),
             step=step.id,
             dependency=step.depends_on,
-            reason=result.failure.reason if isinstance(result, Failed) else None,
+            reason=failure.reason,
             correlation_id=claim.correlation_id,
         )
+        delay = max(jittered(SHORT_HOLD, random.random()), failure.retry_after or timedelta(0))  # noqa: S311  # jitter
         return await self._leave.to_pool(claim, step.pool, delay)
 
     async def _commit_success(

@@ -7,11 +7,14 @@ from datetime import datetime
 
 import pytest
 from executor.heed_dependencies import Go, HeedDependencies, Hold
+from executor.run_step import Failed
 from prometheus_client import CollectorRegistry
 from ratchet.adapters.redis.connection import Redis, connect
 from ratchet.adapters.redis.dependencies import SharedDependencies
 from ratchet.domain.definition import StepDefinition
 from ratchet.domain.dependency import MINIMUM, SHORT_HOLD, Dependency, DependencyState, Outcomes, learn
+from ratchet.domain.failure import Failure
+from ratchet.domain.workflow import FailureKind
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.service import end_task
 
@@ -19,6 +22,7 @@ from tests.integration.executor.processes import Site, until
 
 STEP = StepDefinition("mail", depends_on="smtp")
 WORKFLOWS = 40
+OUTAGE = Failure(FailureKind.TRANSIENT, "TimeoutError", "no answer")
 
 NewExecutor = Callable[[], HeedDependencies]
 
@@ -72,13 +76,21 @@ async def test_when_a_dependency_is_down_nobody_loses_retries_and_all_go_on_when
 async def test_what_one_executor_learns_holds_steps_back_in_all(another: NewExecutor) -> None:
     one, other = another(), another()
     for _ in range(MINIMUM):
-        one.report(STEP, Go(0), answered=False)
+        one.report(STEP, Go(0), Failed(OUTAGE))
 
     async def other_holds() -> bool:
         return isinstance(await other.admit(STEP), Hold)
 
     await until("the other executor to hold the step back", other_holds)
     assert isinstance(await other.admit(StepDefinition("log")), Go), "who depends on nothing runs"
+
+
+async def test_a_step_that_was_never_begun_says_nothing_of_its_dependency(redis: Redis, another: NewExecutor) -> None:
+    heeds = another()
+    for _ in range(MINIMUM):
+        heeds.report(STEP, Go(0), Failed(OUTAGE, was_run=False))
+    await heeds.look()
+    assert await SharedDependencies(redis).read(["smtp"]) == {}
 
 
 async def test_without_redis_nothing_is_held_back(redis: Redis, another: NewExecutor) -> None:

@@ -21,11 +21,9 @@ SELECT
 FROM workflow_instances WHERE status IN ('NotStarted', 'InProgress')
 """
 
-_POOLS = "SELECT DISTINCT step ->> 'pool' FROM workflow_definitions, jsonb_array_elements(steps) AS step"
-
-_DEPENDENCIES = """
-SELECT DISTINCT step ->> 'dependsOn' FROM workflow_definitions, jsonb_array_elements(steps) AS step
-WHERE step ->> 'dependsOn' IS NOT NULL
+_NAMED = """
+SELECT DISTINCT step ->> 'pool' AS pool, step ->> 'dependsOn' AS dependency
+FROM workflow_definitions, jsonb_array_elements(steps) AS step
 """
 
 
@@ -44,6 +42,14 @@ class Counts:
     executors_at_work: int
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Pools and dependencies that any registered step belongs to, each sorted."""
+
+    pools: list[str]
+    dependencies: list[str]
+
+
 class OverviewReader:
     """Questions about everything at once."""
 
@@ -57,10 +63,8 @@ class OverviewReader:
             raise LookupError("a count always has an answer")
         return Counts(**row)
 
-    async def pools(self) -> list[str]:
-        """The pools that any registered step belongs to."""
-        return sorted(row[0] for row in await self._pool.fetch(_POOLS))
-
-    async def dependencies(self) -> list[str]:
-        """What any registered step depends on."""
-        return sorted(row[0] for row in await self._pool.fetch(_DEPENDENCIES))
+    async def named(self) -> Named:
+        """What the registered steps name."""
+        rows = await self._pool.fetch(_NAMED)
+        dependencies = {row["dependency"] for row in rows if row["dependency"] is not None}
+        return Named(sorted({row["pool"] for row in rows}), sorted(dependencies))
