@@ -1,8 +1,10 @@
 """One fact in one place: queue names, event types, statuses."""
 
 import ast
+import re
 from pathlib import Path
 
+from ratchet.adapters.postgres.locks import Lock
 from ratchet.domain.workflow import TRANSITIONS, WorkflowStatus
 from ratchet.messages import routes
 from ratchet.messages.events import EventType
@@ -33,3 +35,15 @@ def test_each_event_type_is_spelled_in_one_file() -> None:
 
 def test_every_status_has_its_row_in_the_transition_table() -> None:
     assert set(TRANSITIONS) == set(WorkflowStatus)
+
+
+def test_no_two_advisory_locks_have_one_number() -> None:
+    assert len({lock.value for lock in Lock.__members__.values()}) == len(Lock.__members__)
+
+
+def test_advisory_locks_are_taken_by_the_name_that_the_enumeration_gives_them() -> None:
+    """A number written into a question could be another lock's: `locks.py` asks, or a question with a parameter."""
+    asked = [(path, line) for path in PRODUCT for line in path.read_text().splitlines() if "pg_" in line]
+    asked = [(path.name, line) for path, line in asked if re.search(r"pg_(try_)?advisory_\w*lock\w*\(", line)]
+    assert {name for name, _ in asked} == {"locks.py", "migrate.py"}
+    assert [line for _, line in asked if not re.search(r"advisory_\w+\((\$1|:lock)\)", line)] == []

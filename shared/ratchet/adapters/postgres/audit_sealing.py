@@ -7,11 +7,10 @@ import asyncpg
 import orjson
 
 from ratchet.adapters.postgres.engine import Connection, snapshot
+from ratchet.adapters.postgres.locks import Lock, try_in_transaction
 from ratchet.domain.audit_chain import EMPTY, ChainCheck, Finding, Flaw, Head, Link, link
 from ratchet.messages.envelope import iso
 from ratchet.state import canonical, decode_state
-
-_LOCK = "SELECT pg_try_advisory_xact_lock(7246175)"  # any constant: one sealer at a time
 
 _ENTRY = """
 a.id, a.at, a.workflow_id::text, a.actor, a.action, a.reason, a.before::text, a.after::text, a.outcome,
@@ -63,7 +62,7 @@ class PostgresAuditSealer:
     async def seal_some(self, limit: int) -> int:
         """Seal up to `limit` entries; 0 when there are none or somebody else is at it."""
         async with self._pool.acquire() as connection, connection.transaction():
-            if not await connection.fetchval(_LOCK):
+            if not await try_in_transaction(connection, Lock.AUDIT_SEALING):
                 return 0
             rows = await connection.fetch(_TAKE, limit)
             if not rows:

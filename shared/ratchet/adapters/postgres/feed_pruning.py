@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import asyncpg
 
+from ratchet.adapters.postgres.locks import Lock, try_in_transaction
+
 FEEDS_AT_ONCE = 100
 ROWS_OF_A_FEED = 200
 BREATH = timedelta(milliseconds=20)
 """Between batches, so that writers waiting for the same feeds get their turn."""
-
-# Two notifiers that prune at the same time would only do each other's work again.
-_ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(7246174)"
 
 _FEEDS = "SELECT feed FROM user_feeds WHERE feed > $1 AND newest > pruned ORDER BY feed LIMIT $2"
 
@@ -65,7 +64,8 @@ async def _prune_batch(pool: asyncpg.Pool, feeds: list[str], kept_for: timedelta
         return 0
     old = [row["feed"] for row in bounds]
     async with pool.acquire() as connection, connection.transaction():
-        if not await connection.fetchval(_ONE_AT_A_TIME):
+        # Two notifiers that prune at the same time would only do each other's work again.
+        if not await try_in_transaction(connection, Lock.FEED_PRUNING):
             return 0
         await connection.fetch(_LOCK, old)
         return int(await connection.fetchval(_PRUNE, old, [row["seq"] for row in bounds]))

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ratchet.adapters.postgres.engine import sqlalchemy_url
-
-_LOCK = 7_246_173  # any constant: two migrating processes wait for each other
+from ratchet.adapters.postgres.locks import Lock
 
 
 async def migrate(database_url: str, revision: str = "head") -> None:
@@ -20,7 +19,8 @@ async def migrate(database_url: str, revision: str = "head") -> None:
     engine = create_async_engine(sqlalchemy_url(database_url))
     try:
         async with engine.begin() as connection:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            # Two migrating processes wait for each other.
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": Lock.MIGRATION.value})
             await connection.run_sync(_run, revision)
     finally:
         await engine.dispose()

@@ -10,9 +10,8 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from ratchet.adapters.postgres.locks import Lock, release_in_session, try_in_session
 from ratchet.messages.envelope import Incoming
-
-_LOCK = 7_246_176  # any constant: one at a time tidies the queue
 
 _INSERT = """
 INSERT INTO parked_messages
@@ -102,12 +101,12 @@ class ParkedRows:
     async def alone(self) -> AsyncIterator[bool]:
         """True for one holder at a time. It saves double work only."""
         async with self._pool.acquire() as connection:
-            is_ours = bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK))
+            is_ours = await try_in_session(connection, Lock.PARKED_QUEUE)
             try:
                 yield is_ours
             finally:
                 if is_ours:
-                    await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+                    await release_in_session(connection, Lock.PARKED_QUEUE)
 
     async def counted(self) -> Counted:
         """What the queue should hold."""

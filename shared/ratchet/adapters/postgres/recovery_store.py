@@ -13,6 +13,7 @@ import structlog
 from ratchet.adapters.postgres import definitions, outbox, recovery_records
 from ratchet.adapters.postgres.commits import ATTEMPTS_OF
 from ratchet.adapters.postgres.engine import Connection
+from ratchet.adapters.postgres.locks import Lock, release_in_session, try_in_session
 from ratchet.domain.checkpoint import Position
 from ratchet.domain.definition import WorkflowDefinition
 from ratchet.domain.interruption import Interruption
@@ -23,8 +24,6 @@ from ratchet.ports import Change, MessagePublisher, RecoveryRecord, SkippedStep,
 from ratchet.state import canonical, decode_state, encode_state
 
 log = structlog.get_logger()
-
-_SCAN_LOCK = 7_246_174  # any constant: one scan at a time, whatever the number of recovery services
 
 _ROW = """
 SELECT id, definition, version, owner_id, status::text AS status, correlation_id, current_step_index AS step_index,
@@ -134,12 +133,12 @@ class PostgresRecovery:
     async def scanning(self) -> AsyncIterator[bool]:
         """True for one holder at a time. It saves double work only: two scans at once would be correct, too."""
         async with self._pool.acquire() as connection:
-            is_ours = bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", _SCAN_LOCK))
+            is_ours = await try_in_session(connection, Lock.RESTART_SCAN)
             try:
                 yield is_ours
             finally:
                 if is_ours:
-                    await connection.execute("SELECT pg_advisory_unlock($1)", _SCAN_LOCK)
+                    await release_in_session(connection, Lock.RESTART_SCAN)
 
     async def _send(self, connection: Connection, posted: dict[int, Outgoing]) -> None:
         if not posted:
