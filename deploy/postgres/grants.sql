@@ -53,9 +53,13 @@ GRANT SELECT ON scan_state TO ratchet_admin_api;
 GRANT SELECT, UPDATE ON bulk_recoveries, bulk_recovery_items TO ratchet_recovery;
 GRANT SELECT, INSERT, UPDATE ON bulk_recoveries, bulk_recovery_items TO ratchet_admin_api;
 
--- The archive: filled by a function that takes only what is finished and old. Executors look whether an id is taken.
+-- The archive: filled, emptied and given back by functions that do nothing else. Executors look whether an id is taken.
 GRANT SELECT ON archived_workflows TO ratchet_executor, ratchet_admin_api;
+GRANT SELECT ON archived_failures TO ratchet_admin_api;
 GRANT EXECUTE ON FUNCTION archive_finished(interval, integer) TO ratchet_recovery;
+GRANT EXECUTE ON FUNCTION archive_old(interval, interval, integer) TO ratchet_recovery;
+GRANT EXECUTE ON FUNCTION bring_back_archived(uuid) TO ratchet_recovery;
+GRANT EXECUTE ON FUNCTION purge_archive(interval, integer) TO ratchet_recovery;
 
 -- Messages on their way out: deleted once the broker has confirmed them.
 GRANT SELECT, INSERT, DELETE ON outbox TO ratchet_executor, ratchet_admin_api;

@@ -349,6 +349,9 @@ class RecoveryTransaction(Protocol):
     async def lock(self, workflow_id: UUID) -> WorkflowRow | None:
         """Read a workflow and keep everybody else from changing it."""
 
+    async def bring_back(self, workflow_id: UUID) -> WorkflowRow | None:
+        """Make an archived workflow a live one again, and lock it; None if no archived one has this id."""
+
     def savepoint(self) -> AbstractAsyncContextManager[Any]:
         """What happens within the block can fail by itself: it is undone, and the transaction goes on."""
 

@@ -134,10 +134,13 @@ class AuditSealer(Protocol):
 
 
 class Archive(Protocol):
-    """Where finished workflows go."""
+    """Where old workflows go."""
 
-    async def archive_some(self, *, older_than: timedelta, limit: int) -> int:
-        """Move up to `limit` of them; returns how many it was."""
+    async def archive_some(self, *, finished: timedelta | None, failed: timedelta | None, limit: int) -> int:
+        """Move up to `limit` that ended, and as many that failed, longer ago (None: none); returns how many it was."""
+
+    async def purge_some(self, *, older_than: timedelta, limit: int) -> int:
+        """Delete up to `limit` that were archived longer ago, each with an audit entry; returns how many it was."""
 
 
 @dataclass(frozen=True, slots=True)

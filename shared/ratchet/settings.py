@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ratchet.domain.errors import InvalidSettings
@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     stale_ceiling: Duration = timedelta(hours=1)
     bulk_rate: Annotated[int, Field(ge=1, le=10_000)] = 200
     archive_after: Duration = timedelta(hours=2160)
+    archive_failed_after: Duration = timedelta(0)
+    archive_keep: Duration = timedelta(0)
 
     jwt_secret: SecretStr | None = None
     jwt_jwks_url: str | None = None
@@ -105,6 +107,14 @@ class Settings(BaseSettings):
     def _amqp(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(("amqp://", "amqps://")):
             raise ValueError("must begin with amqp:// or amqps://")
+        return value
+
+    @field_validator("archive_failed_after")
+    @classmethod
+    def _failed_stay_longer(cls, value: timedelta, info: ValidationInfo) -> timedelta:
+        ended: timedelta = info.data.get("archive_after", timedelta(0))
+        if timedelta(0) < value < ended:
+            raise ValueError("must not be shorter than RATCHET_ARCHIVE_AFTER: who failed is looked for longer")
         return value
 
     @field_validator("pools")

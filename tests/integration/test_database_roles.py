@@ -126,6 +126,9 @@ ALLOWED = {
         "SELECT * FROM bulk_recoveries FOR UPDATE SKIP LOCKED",
         "UPDATE bulk_recovery_items SET outcome = 'started'",
         "SELECT archive_finished('1 day', 10)",
+        "SELECT archive_old('1 day', '1 day', 10)",
+        "SELECT bring_back_archived(gen_random_uuid())",
+        "SELECT * FROM purge_archive('1 day', 10)",
     ),
     "notifier": (
         *(NOTIFICATION, PARKED),
@@ -143,6 +146,7 @@ ALLOWED = {
         "DELETE FROM outbox",
         "LISTEN ratchet_recoveries",
         "SELECT * FROM audit_chain, recovery_verdicts, recovery_watches, scan_state, archived_workflows",
+        "SELECT * FROM archived_failures",
         "UPDATE bulk_recoveries SET state = 'cancelled'",
     ),
 }

@@ -57,7 +57,7 @@ class WorkflowAnswer(WorkflowSummary):
 
     steps: list[Step]
     state: Any = Field(description="The newest checkpoint's state, or the input; null before it has begun.")
-    archived: bool = Field(description="It ended long ago: it can be looked at and nothing else.")
+    archived: bool = Field(description="It lies in the archive, from where a restore or recovery brings it back.")
     archived_at: datetime | None
 
 

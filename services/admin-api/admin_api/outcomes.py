@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 
 
 NOT_BEGUN = "No executor has taken up this workflow yet. Try again in a moment."
-IS_ARCHIVED = "It is archived: it ended long ago and can only be looked at. Start a new workflow instead."
 
 
-def answer_to(
-    order: RecoveryOrder, recovery_id: UUID, row: "RecoveryRow | None", *, begun: bool, archived: bool = False
-) -> Answer:
+def answer_to(order: RecoveryOrder, recovery_id: UUID, row: "RecoveryRow | None", *, begun: bool) -> Answer:
     """The answer for an outcome, or 202 with where to look when there is none yet.
 
-    Recovery knows neither a workflow that was accepted but has not `begun`, nor one that is `archived`.
+    Recovery does not know a workflow that was accepted but has not `begun`.
     """
     if row is None:
         location = location_of(order.workflow_id, recovery_id)
@@ -35,8 +32,7 @@ def answer_to(
         case RecoveryOutcome.RESUMED | RecoveryOutcome.DONE:
             return Answer(200, _result(row))
         case RecoveryOutcome.FAILED | RecoveryOutcome.REFUSED:
-            hidden = NOT_BEGUN if not begun else IS_ARCHIVED if archived else None
-            return _problem(order, row, hidden=hidden)
+            return _problem(order, row, hidden=None if begun else NOT_BEGUN)
         case _:
             assert_never(row.outcome)
 

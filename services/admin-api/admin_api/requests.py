@@ -95,6 +95,7 @@ class FailedQuery(FailedFilter):
     cursor: Cursor | None = None
     limit: Limit = 50
     sort: FailedSort = FailedSort.OLDEST
+    archived: bool = Field(False, description="Those in the archive instead of those that stand in Failed.")
 
 
 class GroupsQuery(FailedFilter):

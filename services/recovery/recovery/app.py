@@ -37,7 +37,7 @@ from ratchet.service import end_task
 from ratchet.settings import Settings
 from starlette.applications import Starlette
 
-from recovery.archive_workflows import ArchiveWorkflows
+from recovery.archive_workflows import Ages, ArchiveWorkflows
 from recovery.handle_command import HandleCommand
 from recovery.look_after import LookAfter
 from recovery.relay_outbox import RelayOutbox
@@ -121,10 +121,14 @@ def _background(
         VerifyRecoveries(PostgresWatches(pool, publisher), metrics).run(),
         RunBulk(PostgresBulk(pool, publisher), metrics, rate=settings.bulk_rate).run(),
         SealAudit(sealer, metrics, waiting=sealer.unsealed).run(),
-        ArchiveWorkflows(PostgresArchive(pool), metrics, older_than=settings.archive_after).run(),
+        ArchiveWorkflows(PostgresArchive(pool), metrics, ages=_ages(settings)).run(),
         TendParked(servers.parked, metrics).run(),
         _ask_for_scans(publisher, settings),
     ]
+
+
+def _ages(settings: Settings) -> Ages:
+    return Ages.of_settings(settings.archive_after, settings.archive_failed_after, settings.archive_keep)
 
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:

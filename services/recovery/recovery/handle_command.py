@@ -4,7 +4,7 @@ import structlog
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome
 from ratchet.messages.commands import RecoveryCommand, RecoveryRequest
 from ratchet.observability.metrics import RecoveryMetrics
-from ratchet.ports import RecoveryRecord, RecoveryStore, RecoveryTransaction
+from ratchet.ports import RecoveryRecord, RecoveryStore, RecoveryTransaction, WorkflowRow
 
 from recovery import plan
 from recovery.carry_out import Wish, carry_out, gather_facts
@@ -42,7 +42,7 @@ class HandleCommand:
             if await transaction.is_recorded(recovery_id):
                 return
             if row is None:
-                outcome = await _refuse_unknown(transaction, request, wish)
+                outcome = await _from_archive(transaction, request, wish)
             else:
                 decision = decide(kind, request, await gather_facts(transaction, row))
                 outcome = await carry_out(transaction, row, decision, wish)
@@ -79,6 +79,36 @@ def decide(kind: RecoveryKind, request: RecoveryRequest, facts: Facts) -> Decisi
             return plan.override(facts, request.status, reason=request.reason, actor=request.actor)
         case _:
             return Refusal(Problem.BAD_REQUEST, f"The command {kind.value} lacks what it needs")
+
+
+class _StaysArchived(Exception):
+    """What was asked for is refused, so the workflow does not come back for it."""
+
+    def __init__(self, row: WorkflowRow, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.row = row
+        self.refusal = refusal
+
+
+async def _from_archive(transaction: RecoveryTransaction, request: RecoveryRequest, wish: Wish) -> RecoveryOutcome:
+    """Bring an archived workflow back for what can be done to it."""
+    try:
+        async with transaction.savepoint():
+            return await _brought_back(transaction, request, wish)
+    except _StaysArchived as stays:
+        return await carry_out(transaction, stays.row, stays.refusal, wish)
+
+
+async def _brought_back(transaction: RecoveryTransaction, request: RecoveryRequest, wish: Wish) -> RecoveryOutcome:
+    row = await transaction.bring_back(request.workflow_id)
+    if row is None:
+        return await _refuse_unknown(transaction, request, wish)
+    if await transaction.is_recorded(wish.id):  # what was done about it had been archived with it
+        return RecoveryOutcome.DONE
+    decision = decide(wish.kind, request, await gather_facts(transaction, row))
+    if isinstance(decision, Refusal):
+        raise _StaysArchived(row, decision)
+    return await carry_out(transaction, row, decision, wish)
 
 
 async def _refuse_unknown(transaction: RecoveryTransaction, request: RecoveryRequest, wish: Wish) -> RecoveryOutcome:

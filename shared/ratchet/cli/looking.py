@@ -114,13 +114,20 @@ async def failed(
     *,
     chosen: FailedOptions = NO_CHOICE,
     sort: Sort = FailedSort.OLDEST_FIRST,
+    archived: Annotated[bool, Parameter(negative="")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
     caller: Caller = NO_CALLER,
 ) -> ExitCode:
-    """List failed workflows, the oldest failure first (support and admins)."""
+    """List failed workflows, the oldest failure first (support and admins).
+
+    Parameters
+    ----------
+    archived
+        Those in the archive instead. Recover or restore one by its id, and it comes back.
+    """
     async with open_client(caller) as client:
-        page = await client.failed(chosen.filter(sort), cursor=cursor, limit=limit)
+        page = await client.failed(chosen.filter(sort), archived=archived, cursor=cursor, limit=limit)
     caller.screen().answer(page.to_json(), failed_table(page.items), more(page))
     return ExitCode.DONE
 

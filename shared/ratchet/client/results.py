@@ -60,7 +60,7 @@ class WorkflowSummary(View):
 class WorkflowView(WorkflowSummary):
     """One workflow with its steps and its state: the newest checkpoint's, or the input.
 
-    An archived one can be looked at and nothing else.
+    An archived one is brought back by what is done to it.
     """
 
     steps: tuple[StepView, ...] = ()

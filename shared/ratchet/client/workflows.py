@@ -122,11 +122,16 @@ class Client:
         )
 
     async def failed(
-        self, filters: FailedFilter | None = None, *, cursor: str | None = None, limit: int = 50
+        self,
+        filters: FailedFilter | None = None,
+        *,
+        archived: bool = False,
+        cursor: str | None = None,
+        limit: int = 50,
     ) -> Page[WorkflowSummary]:
-        """One page of failed workflows, for support and admins."""
-        path = "/admin/workflows/failed"
-        return await self._asking.page(WorkflowSummary, path, query_of(filters or FailedFilter()), Where(cursor, limit))
+        """One page of failed workflows, for support and admins; of the `archived` ones instead if so wanted."""
+        query = query_of(filters or FailedFilter()) | ({"archived": "true"} if archived else {})
+        return await self._asking.page(WorkflowSummary, "/admin/workflows/failed", query, Where(cursor, limit))
 
     async def all_failed(self, filters: FailedFilter | None = None) -> AsyncIterator[WorkflowSummary]:
         """Every failed workflow, page after page."""

@@ -111,7 +111,10 @@ class RecoveryMetrics:
         self.unsealed_age = Gauge(
             "ratchet_audit_oldest_unsealed_seconds", "Wait of the oldest audit entry for its seal", registry=registry
         )
-        self.archived = Counter("ratchet_workflows_archived_total", "Finished workflows archived", registry=registry)
+        self.archived = Counter("ratchet_workflows_archived_total", "Old workflows archived", registry=registry)
+        self.purged = Counter(
+            "ratchet_workflows_purged_total", "Archived workflows deleted because of their age", registry=registry
+        )
 
 
 class NotifierMetrics:

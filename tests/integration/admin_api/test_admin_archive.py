@@ -1,6 +1,7 @@
 """An archived workflow can be looked at like a live one, by the same people, and cannot be changed or begun again."""
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -114,18 +115,69 @@ async def test_of_two_with_one_id_the_live_one_is_shown_and_of_two_archived_ones
     assert (await api.get(f"{WORKFLOWS}/{workflow_id}", headers=SARAH)).status_code == 403
 
 
-async def test_nothing_can_be_done_to_it_any_more(
+async def test_what_is_asked_for_it_is_recoverys_to_decide(
     api: httpx2.AsyncClient, rows: Rows, recovery: ScriptedRecovery
 ) -> None:
+    """Recovery brings it back from the archive, or refuses by its status like that of a live one."""
     workflow_id = await finished(rows)
     await rows.pool.execute(ARCHIVE)
-    recovery.script = lambda _command: {"outcome": "refused", "problem": "unknown-workflow", "status": None}
+    recovery.script = lambda _command: {"outcome": "resumed", "status": "InProgress"}
     body = {"checkpointSeq": 1, "reason": "Once more"}
     answer = await api.post(f"/api/v1/admin/workflows/{workflow_id}/restore", headers=ADMIN, json=body)
-    assert answer.status_code == 409, answer.text
-    assert "archived" in answer.json()["detail"]
+    assert (answer.status_code, answer.json()["success"]) == (200, True), answer.text
+    recovery.script = lambda _command: {"outcome": "refused", "problem": "wrong-status", "status": "Completed"}
     assert (await api.post(f"{WORKFLOWS}/{workflow_id}/recover", headers=SARAH)).status_code == 400
     assert (await api.post(f"{WORKFLOWS}/{workflow_id}/cancel", headers=TOM)).status_code == 403
+
+
+async def test_what_a_restore_of_it_would_do_is_foreseen_like_that_of_a_live_one(
+    api: httpx2.AsyncClient, rows: Rows
+) -> None:
+    workflow_id = await finished(rows)
+    place = f"/api/v1/admin/workflows/{workflow_id}/restore-preview?checkpointSeq=1"
+    live = await api.get(place, headers=SUPPORT)
+    await rows.pool.execute(ARCHIVE)
+    archived = await api.get(place, headers=SUPPORT)
+    assert (archived.status_code, archived.json()) == (200, live.json()), archived.text
+
+
+FAILED = "/api/v1/admin/workflows/failed"
+
+
+async def failed(rows: Rows, reason: str, at: datetime) -> UUID:
+    """A workflow that failed for good at a time, and lies in the archive."""
+    workflow_id = await rows.workflow(
+        status="Failed", failure_reason=reason, failed_at=at, requires_manual_intervention=True
+    )
+    await rows.pool.execute("SELECT archive_old(NULL, interval '1 day', 10)")
+    return workflow_id
+
+
+async def test_archived_failures_are_found_with_the_filters_and_pages_of_live_ones(
+    api: httpx2.AsyncClient, rows: Rows
+) -> None:
+    older = await failed(rows, "Timeout: the bank", EPOCH)
+    newer = await failed(rows, "Timeout: the mill", EPOCH + timedelta(days=1))
+    live = (await api.get(FAILED, headers=SUPPORT)).json()["items"]
+    assert not {item["workflowId"] for item in live} & {str(older), str(newer)}
+    query: dict[str, Any] = {"archived": True, "limit": 1}
+    page = (await api.get(FAILED, headers=SUPPORT, params=query)).json()
+    rest = (await api.get(FAILED, headers=SUPPORT, params=query | {"cursor": page["nextCursor"]})).json()
+    assert [item["workflowId"] for item in page["items"] + rest["items"]] == [str(older), str(newer)]
+    assert page["items"][0]["failureReason"] == "Timeout: the bank"
+    assert page["items"][0]["failureFingerprint"]
+    bank = (await api.get(FAILED, headers=SUPPORT, params={"archived": True, "text": "BANK"})).json()["items"]
+    assert [item["workflowId"] for item in bank] == [str(older)]
+    assert (await api.get(FAILED, headers=SARAH, params={"archived": True})).status_code == 403
+
+
+async def test_what_was_purged_from_the_archive_is_gone_for_readers(api: httpx2.AsyncClient, rows: Rows) -> None:
+    workflow_id = await finished(rows)
+    await rows.pool.execute(ARCHIVE)
+    await rows.pool.execute("SELECT purge_archive(interval '0', 1000)")
+    for place in (f"{WORKFLOWS}/{workflow_id}", f"{WORKFLOWS}/{workflow_id}/history"):
+        assert (await api.get(place, headers=SUPPORT)).status_code == 404
+    assert (await api.get(FAILED, headers=SUPPORT, params={"archived": True})).json()["items"] == []
 
 
 async def test_its_id_stays_taken_for_starts_over_http(api: httpx2.AsyncClient, rows: Rows) -> None:

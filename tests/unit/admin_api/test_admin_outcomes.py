@@ -99,11 +99,3 @@ def test_a_workflow_that_has_not_begun_is_in_the_wrong_status_rather_than_unknow
     row = _row(RecoveryOutcome.REFUSED, Problem.UNKNOWN_WORKFLOW)
     assert answer_to(_order(RecoveryKind.CANCEL), RECOVERY, row, begun=False).status == 409
     assert answer_to(_order(RecoveryKind.CANCEL), RECOVERY, row, begun=True).status == 404
-
-
-def test_an_archived_workflow_is_in_the_wrong_status_too_since_it_can_be_looked_at() -> None:
-    row = _row(RecoveryOutcome.REFUSED, Problem.UNKNOWN_WORKFLOW)
-    answer = answer_to(_order(RecoveryKind.RESTORE), RECOVERY, row, begun=True, archived=True)
-    assert answer.status == 409
-    assert "archived" in answer.body["detail"]
-    assert answer_to(_order(RecoveryKind.RECOVER), RECOVERY, row, begun=True, archived=True).status == 400

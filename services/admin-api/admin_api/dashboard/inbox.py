@@ -36,6 +36,9 @@ async def inbox(visit: Visit) -> Response:
             query = {**shared["filters"], "limit": PAGE, "cursor": visit.query.get("cursor")}
             page = await visit.api.get("/admin/failure-groups", query)
             return visit.page("groups.html", items=page["items"], next=page["nextCursor"], **shared)
+        case "archive":
+            page = await visit.api.get("/admin/workflows/failed", {**_failed_query(visit), "archived": "true"})
+            return visit.page("workflows.html", items=page["items"], next=page["nextCursor"], **shared)
         case _:
             page = await _listed(visit, tab)
             return visit.page("workflows.html", items=page["items"], next=page["nextCursor"], **shared)

@@ -46,7 +46,7 @@ async def act(parts: Collaborators, caller: Caller, key: str | None, order: Reco
 
     async def operation(recovery_id: UUID) -> Answer:
         row = await parts.desk.place(order, recovery_id)
-        answer = answer_to(order, recovery_id, row, begun=identity.begun, archived=identity.archived)
+        answer = answer_to(order, recovery_id, row, begun=identity.begun)
         parts.metrics.manual_actions.labels(action=order.kind.value, outcome=_word(answer)).inc()
         return answer
 

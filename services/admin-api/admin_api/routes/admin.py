@@ -36,6 +36,7 @@ async def failed(
         after=cursors.decode(query.cursor, order=query.sort),
         limit=query.limit,
         newest_first=query.sort is FailedSort.NEWEST,
+        archived=query.archived,
     )
     items = [WorkflowSummary.model_validate(view) for view in views]
     return Page(items=items, next_cursor=cursors.encode(edge, order=query.sort))

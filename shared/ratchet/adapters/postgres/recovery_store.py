@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from ratchet.adapters.postgres import definitions, outbox, recovery_records
+from ratchet.adapters.postgres import archive, definitions, outbox, recovery_records
 from ratchet.adapters.postgres.commits import ATTEMPTS_OF
 from ratchet.adapters.postgres.engine import Connection
 from ratchet.adapters.postgres.locks import Lock, release_in_session, try_in_session
@@ -69,10 +69,11 @@ ORDER BY attempted_at
 
 _INPUT = "SELECT input::text FROM workflow_instances WHERE id = $1"
 
-_CHECKPOINTS = """
+CHECKPOINTS = """
 SELECT workflow_id, seq, parent_seq, step_index, step_id, state::text AS state, checksum, committed_at
-FROM checkpoints WHERE workflow_id = ANY ($1::uuid[]) ORDER BY workflow_id, seq
+FROM checkpoints
 """
+_CHECKPOINTS_OF = f"{CHECKPOINTS} WHERE workflow_id = ANY ($1::uuid[]) ORDER BY workflow_id, seq"
 
 # Attempts of a step are numbered through, also after it was started afresh.
 _APPLY = f"""
@@ -180,6 +181,10 @@ class PostgresTransaction:
         row = await self._connection.fetchrow(_LOCK, workflow_id)
         return None if row is None else _workflow(row)
 
+    async def bring_back(self, workflow_id: UUID) -> WorkflowRow | None:
+        """Make an archived workflow a live one again, and lock it."""
+        return await self.lock(workflow_id) if await archive.bring_back(self._connection, workflow_id) else None
+
     async def lock_interrupted(self, when: Interruption, *, limit: int) -> list[WorkflowRow]:
         """Workflows that nothing will move any more."""
         rows = await self._connection.fetch(
@@ -210,7 +215,7 @@ class PostgresTransaction:
 
     async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:
         """Every checkpoint, of every line, oldest first."""
-        return [_checkpoint(row) for row in await self._connection.fetch(_CHECKPOINTS, [workflow_id])]
+        return [stored_checkpoint(row) for row in await self._connection.fetch(_CHECKPOINTS_OF, [workflow_id])]
 
     async def lost_executors(self, row: WorkflowRow) -> tuple[str, ...]:
         """Executors that died holding this workflow since its last progress."""
@@ -279,12 +284,13 @@ async def lock_all(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Wo
 async def checkpoints_of_all(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[StoredCheckpoint]]:
     """Every checkpoint of many workflows."""
     found: dict[UUID, list[StoredCheckpoint]] = {workflow_id: [] for workflow_id in ids}
-    for row in await connection.fetch(_CHECKPOINTS, list(ids)):
-        found[row["workflow_id"]].append(_checkpoint(row))
+    for row in await connection.fetch(_CHECKPOINTS_OF, list(ids)):
+        found[row["workflow_id"]].append(stored_checkpoint(row))
     return found
 
 
-def _checkpoint(row: asyncpg.Record) -> StoredCheckpoint:
+def stored_checkpoint(row: asyncpg.Record) -> StoredCheckpoint:
+    """A row of `CHECKPOINTS`."""
     state = decode_state(row["state"])
     return StoredCheckpoint(
         position=Position(row["workflow_id"], row["seq"], row["step_index"], row["step_id"]),

@@ -1,6 +1,6 @@
 """The tables around recoveries as SQLAlchemy sees them; part of the same picture as `tables`."""
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ratchet.adapters.postgres.tables import INSTANT, METADATA, STATUS
@@ -88,4 +88,32 @@ archived_workflows = Table(
     Column("finished_at", INSTANT, nullable=False),
     Column("archived_at", INSTANT, nullable=False),
     Column("document", JSONB, nullable=False),
+    Column("purged_at", INSTANT),
 )
+
+archived_failures = Table(
+    "archived_failures",
+    MetaData(),
+    Column("id", Uuid),
+    Column("definition", Text),
+    Column("version", Integer),
+    Column("owner_id", Text),
+    Column("status", STATUS),
+    Column("created_at", INSTANT),
+    Column("failed_at", INSTANT),
+    Column("archived_at", INSTANT),
+    Column("current_step", Text),
+    Column("retry_count", Integer),
+    Column("failure_kind", Text),
+    Column("failure_class", Text),
+    Column("failure_reason", String(500)),
+    Column("requires_manual_intervention", Boolean),
+    Column("waiting_for", Text),
+    Column("next_attempt_at", INSTANT),
+    Column("last_checkpoint_at", INSTANT),
+    Column("updated_at", INSTANT),
+    Column("finished_at", INSTANT),
+    Column("correlation_id", Text),
+    Column("failure_fingerprint", Text),
+)
+"""A view, so no part of the schema that is compared: the archive's failed workflows in the columns of live ones."""

@@ -1,4 +1,4 @@
-"""What is needed to foresee a restore, read in one moment and without locking anything."""
+"""What is needed to foresee a restore, of a live or an archived workflow, read in one moment and without locks."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,8 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from ratchet.adapters.postgres import definitions
+from ratchet.adapters.postgres.archive import tables_of
 from ratchet.adapters.postgres.engine import snapshot
-from ratchet.adapters.postgres.recovery_store import checkpoints_of_all
+from ratchet.adapters.postgres.recovery_store import CHECKPOINTS, stored_checkpoint
 from ratchet.domain.definition import WorkflowDefinition
 from ratchet.domain.recovery import StoredCheckpoint
 from ratchet.domain.workflow import WorkflowStatus
@@ -19,6 +20,8 @@ _ROW = """
 SELECT definition, version, status::text AS status, checkpoint_seq, input::text AS input
 FROM workflow_instances WHERE id = $1
 """
+
+_CHECKPOINTS = f"{CHECKPOINTS} WHERE workflow_id = $1 ORDER BY seq"
 
 _EXECUTIONS = """
 SELECT step_id, count(*) AS executions, max(committed_at) AS last_committed_at FROM (
@@ -60,11 +63,12 @@ class PostgresRestoreFacts:
     async def of(self, workflow_id: UUID) -> RestoreFacts | None:
         """None when no executor has taken up such a workflow."""
         async with snapshot(self._pool) as connection:
-            row = await connection.fetchrow(_ROW, workflow_id)
+            tables = await tables_of(connection, workflow_id)
+            row = await connection.fetchrow(tables + _ROW, workflow_id)
             if row is None:
                 return None
-            checkpoints = await checkpoints_of_all(connection, [workflow_id])
-            executed = await connection.fetch(_EXECUTIONS, workflow_id)
+            checkpoints = await connection.fetch(tables + _CHECKPOINTS, workflow_id)
+            executed = await connection.fetch(tables + _EXECUTIONS, workflow_id)
             definition = await definitions.find(connection, row["definition"], row["version"])
         return RestoreFacts(
             definition_name=row["definition"],
@@ -73,7 +77,7 @@ class PostgresRestoreFacts:
             status=WorkflowStatus(row["status"]),
             checkpoint_seq=row["checkpoint_seq"],
             input=decode_state(row["input"]),
-            checkpoints=checkpoints[workflow_id],
+            checkpoints=[stored_checkpoint(item) for item in checkpoints],
             executions={
                 item["step_id"]: Executions(item["executions"], item["last_committed_at"]) for item in executed
             },

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Interval,
     Select,
@@ -23,7 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from ratchet.adapters.postgres.recovery_tables import archived_failures
 from ratchet.adapters.postgres.tables import INSTANT, accepted_starts, workflow_instances
 from ratchet.adapters.postgres.workflow_views import WorkflowView
 from ratchet.domain.workflow import WorkflowStatus
@@ -38,7 +41,18 @@ Edge = tuple[datetime, UUID]
 _W = workflow_instances.c
 _A = accepted_starts.c
 
-_COLUMNS = [_W.id.label("workflow_id") if name == "workflow_id" else _W[name] for name in WorkflowView.__slots__]
+_F = archived_failures.c
+
+_Columns: TypeAlias = ReadOnlyColumnCollection[str, Column[Any]]
+
+
+def _view_of(columns: _Columns) -> list[ColumnElement[Any]]:
+    return [
+        columns.id.label("workflow_id") if name == "workflow_id" else columns[name] for name in WorkflowView.__slots__
+    ]
+
+
+_COLUMNS = _view_of(_W)
 
 # A literal rather than a parameter: only so can the planner prove that the index of failed rows applies.
 IS_FAILED: ColumnElement[bool] = _W.status == literal_column("'Failed'::workflow_status")
@@ -84,16 +98,23 @@ class WorkflowLists:
         return page, (page[-1].created_at, page[-1].workflow_id) if len(ordered) > limit else None
 
     async def failed(
-        self, wanted: FailedFilter, *, after: Edge | None, limit: int, newest_first: bool = False
+        self,
+        wanted: FailedFilter,
+        *,
+        after: Edge | None,
+        limit: int,
+        newest_first: bool = False,
+        archived: bool = False,
     ) -> tuple[list[WorkflowView], Edge | None]:
-        """Failed workflows by the time of their failure, and where the next page begins."""
-        place = tuple_(_W.failed_at, _W.id)
-        query = select(*_COLUMNS).where(*failed_conditions(wanted))
+        """Failed workflows, live or archived, by the time of their failure, and where the next page begins."""
+        of = _F if archived else _W
+        query = select(*_view_of(of)).where(*([] if archived else [IS_FAILED]), *_matches(wanted, of))
+        place = tuple_(of.failed_at, of.id)
         if newest_first:
-            query = query.order_by(_W.failed_at.desc(), _W.id.desc())
+            query = query.order_by(of.failed_at.desc(), of.id.desc())
             query = query if after is None else query.where(place < _edge(after))
         else:
-            query = query.order_by(_W.failed_at, _W.id)
+            query = query.order_by(of.failed_at, of.id)
             query = query if after is None else query.where(place > _edge(after))
         async with self._engine.connect() as connection:
             rows = await connection.execute(query.limit(limit + 1))
@@ -106,22 +127,26 @@ class WorkflowLists:
 
 def failed_conditions(wanted: FailedFilter) -> list[ColumnElement[bool]]:
     """The filter as conditions on `workflow_instances`, for the list and for whoever acts on all that match."""
-    conditions: list[ColumnElement[bool]] = [IS_FAILED]
+    return [IS_FAILED, *_matches(wanted, _W)]
+
+
+def _matches(wanted: FailedFilter, of: _Columns) -> list[ColumnElement[bool]]:
+    conditions = list[ColumnElement[bool]]()
     if wanted.definition is not None:
-        conditions.append(_W.definition == wanted.definition)
+        conditions.append(of.definition == wanted.definition)
     if wanted.step is not None:
-        conditions.append(_W.current_step == wanted.step)
+        conditions.append(of.current_step == wanted.step)
     if wanted.owner is not None:
-        conditions.append(_W.owner_id == wanted.owner)
+        conditions.append(of.owner_id == wanted.owner)
     if wanted.kind is not None:
-        conditions.append(_W.failure_kind == wanted.kind.value)
+        conditions.append(of.failure_kind == wanted.kind.value)
     if wanted.older_than is not None:
-        conditions.append(_W.failed_at < func.now() - literal(wanted.older_than, Interval))
+        conditions.append(of.failed_at < func.now() - literal(wanted.older_than, Interval))
     if wanted.group is not None:
-        conditions.append(_W.failure_fingerprint == wanted.group)
+        conditions.append(of.failure_fingerprint == wanted.group)
     if wanted.text is not None:
         # Not LIKE: a percent sign in the text is a percent sign.
-        conditions.append(func.strpos(func.lower(_W.failure_reason), func.lower(wanted.text)) > 0)
+        conditions.append(func.strpos(func.lower(of.failure_reason), func.lower(wanted.text)) > 0)
     return conditions
 
 

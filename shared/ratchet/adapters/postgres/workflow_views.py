@@ -19,7 +19,7 @@ UNION ALL
 SELECT owner_id, correlation_id, false, false FROM accepted_starts WHERE workflow_id = $1
 UNION ALL (
     SELECT owner_id, document -> 'workflow' ->> 'correlation_id', true, true FROM archived_workflows
-    WHERE workflow_id = $1 ORDER BY id DESC LIMIT 1
+    WHERE workflow_id = $1 AND purged_at IS NULL ORDER BY id DESC LIMIT 1
 )
 ORDER BY archived, begun DESC LIMIT 1
 """
@@ -36,7 +36,7 @@ LEFT JOIN workflow_definitions d ON d.name = w.definition AND d.version = w.vers
 WHERE w.id = $1
 """
 
-_ARCHIVED_AT = "SELECT max(archived_at) FROM archived_workflows WHERE workflow_id = $1"
+_ARCHIVED_AT = "SELECT max(archived_at) FROM archived_workflows WHERE workflow_id = $1 AND purged_at IS NULL"
 
 _ACCEPTED = """
 SELECT a.workflow_id, a.definition, a.version, a.owner_id, a.correlation_id, a.accepted_at, d.steps::text AS steps
