@@ -28,7 +28,9 @@ class StepContext:
     correlation_id: str
     inputs: dict[str, Any]
     idempotency_key: str
-    """The same for every automatic attempt at this step; changes only when a person asks for the step again."""
+    """The same for every attempt at this step until it has committed, whoever asks for it again: a service that honours
+    it does the work once, also where the outcome of an attempt is not known. Only a restore to before the step's commit
+    (or a recovery that has to go back there, because newer checkpoints are damaged) makes it another one."""
     on_heartbeat: Callable[[], None] = field(default=lambda: None, repr=False)
     call_http: "CallHttp | None" = field(default=None, repr=False)
 

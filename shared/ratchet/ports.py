@@ -91,7 +91,8 @@ class Claim(NamedTuple):
     """The id of the step at that place when the workflow came to it; None after the last one."""
     retry_count: int
     failed_attempts: int
-    generation: int
+    commits: int
+    """How often the step was committed before (after a restore it was): its idempotency key counts them."""
     last_seq: int
     checkpoint_seq: int | None
     state: str
@@ -174,6 +175,8 @@ class Committed(NamedTuple):
     inputs: str | None = None
     earlier_attempts: int = 0
     """How often the next step was run before (after a restore it was)."""
+    earlier_commits: int = 0
+    """How often it was committed."""
     posted: Mapping[str, int] = NOTHING_POSTED
     """Message id → outbox row of what was written to the outbox and is to be published now."""
 
@@ -294,8 +297,9 @@ class SkippedStep:
 class Change:
     """What a row is to become. Everything that is not named stays as it is.
 
-    A `fresh_start` gives the step its full retries and a new idempotency key; without `keeps_claim` whoever runs the
-    workflow right now is fenced off. `failure` is set when the new status is Failed and the reason is a new one.
+    A `fresh_start` gives the step its full retries, under the idempotency key that it had; without `keeps_claim`
+    whoever runs the workflow right now is fenced off. `failure` is set when the new status is Failed and the reason is
+    a new one.
     """
 
     status: WorkflowStatus

@@ -16,6 +16,7 @@ from ratchet.domain.recovery import (
     line_of,
     newest_intact,
 )
+from ratchet.domain.step_key import step_key
 
 if TYPE_CHECKING:
     from ratchet.adapters.postgres.restore_facts import RestoreFacts
@@ -34,6 +35,7 @@ class StepToRun:
     executions: int
     already_done: bool
     last_committed_at: datetime | None
+    idempotency_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,9 @@ def _step(facts: "RestoreFacts", step_id: str) -> StepToRun:
     step = facts.definition.steps[facts.definition.positions[step_id]]
     executed = facts.executions.get(step_id)
     last = None if executed is None else executed.last_committed_at
-    count = 0 if executed is None else executed.count
-    return StepToRun(step_id, step.optional, step.waits_for_command, count, last is not None, last)
+    count, commits = (0, 0) if executed is None else (executed.count, executed.commits)
+    key = step_key(facts.workflow_id, step_id, commits)
+    return StepToRun(step_id, step.optional, step.waits_for_command, count, commits > 0, last, key)
 
 
 def _changes(facts: "RestoreFacts", chosen: StoredCheckpoint | None) -> tuple[tuple[JsonChange, ...], bool]:

@@ -20,8 +20,13 @@ class StepToRun(View):
     optional: bool
     waits_for_command: bool
     executions: int = Field(description="How often it was run before, whatever came of it.")
-    already_done: bool = Field(description="Its effects happened before and would happen again.")
+    already_done: bool = Field(
+        description="It was committed before and would be done again, under a new idempotency key."
+    )
     last_committed_at: datetime | None
+    idempotency_key: str = Field(
+        description="What `ctx.idempotency_key` would be: the same as before for a step that has not committed."
+    )
 
 
 class StateChange(View):

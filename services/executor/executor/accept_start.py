@@ -163,7 +163,7 @@ def _fresh_claim(workflow: NewWorkflow) -> Claim | None:
         current_step=workflow.first_step,
         retry_count=0,
         failed_attempts=0,
-        generation=0,
+        commits=0,
         last_seq=0,
         checkpoint_seq=None,
         state=workflow.input,

@@ -16,6 +16,7 @@ from ratchet.domain.dependency import SHORT_HOLD
 from ratchet.domain.errors import StateNotStorable
 from ratchet.domain.failure import Failure, classify
 from ratchet.domain.retry import jittered
+from ratchet.domain.step_key import step_key
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import (
@@ -164,7 +165,7 @@ class RunWorkflow:
             attempt=claim.failed_attempts + 1,
             correlation_id=claim.correlation_id,
             inputs={} if claim.inputs is None else orjson.loads(claim.inputs)["inputs"],
-            idempotency_key=f"{claim.workflow_id}:{step.id}:{claim.generation}",
+            idempotency_key=step_key(claim.workflow_id, step.id, claim.commits),
             on_heartbeat=heartbeat,
             call_http=self._call_http,
         )
@@ -294,7 +295,7 @@ def _after(commit: StepCommit, committed: Committed) -> Claim:
         current_step=commit.next_step,
         retry_count=0,
         failed_attempts=committed.earlier_attempts,
-        generation=claim.generation,
+        commits=committed.earlier_commits,
         last_seq=claim.last_seq + 1,
         checkpoint_seq=claim.last_seq + 1,
         state=commit.state,

@@ -76,7 +76,9 @@ def _steps_table(seen: RestorePreview) -> Table:
         name = Text.assemble(plain(step.step_id), (" optional", "dim") if step.optional else "")
         notes = []
         if step.already_done:
-            notes.append(Text("its effects would happen again", style="yellow"))
+            notes.append(Text("would be done again, under a new key", style="yellow"))
+        elif step.executions:
+            notes.append(Text("tried again under the same key", style="dim"))
         if step.waits_for_command:
             notes.append(Text("waits for a command", style="dim"))
         times = {0: "never", 1: "once"}.get(step.executions, f"{step.executions} times")

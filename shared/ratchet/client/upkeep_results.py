@@ -114,7 +114,7 @@ class ParkedSettled(View):
 
 
 class StepToRun(View):
-    """A step that would run; `already_done` means that its effects happened before and would happen again."""
+    """A step that would run; `already_done`: it was committed, and would be done again under a new key."""
 
     step_id: str
     optional: bool = False
@@ -122,6 +122,7 @@ class StepToRun(View):
     executions: int = 0
     already_done: bool = False
     last_committed_at: datetime | None = None
+    idempotency_key: str = ""
 
 
 class StateChange(View):

@@ -49,6 +49,8 @@ async def test_a_preview_shows_what_would_run_again_and_how_the_state_would_chan
     assert (seen["allowed"], seen["resumedStep"], seen["checkpointSeq"]) == (True, "charge", 1)
     steps = [(step["stepId"], step["executions"], step["alreadyDone"]) for step in seen["steps"]]
     assert steps == [("charge", 2, True), ("survey", 0, False)]
+    keys = [step["idempotencyKey"] for step in seen["steps"]]
+    assert keys == [f"{workflow_id}:charge:1", f"{workflow_id}:survey:0"], "what has committed gets a new key"
     assert seen["stateDiff"] == [
         {"op": "remove", "path": "/items/1", "before": "b", "after": None},
         {"op": "remove", "path": "/paid", "before": True, "after": None},

@@ -26,7 +26,7 @@ from ratchet.domain.workflow import FailureKind, WorkflowStatus
 from ratchet.messages.commands import CONTINUE, RecoveryRequest
 from ratchet.messages.envelope import Outgoing
 from ratchet.observability.metrics import ExecutorMetrics, RecoveryMetrics, new_registry
-from ratchet.ports import Claim, ClaimRequest, FailureCommit, Fenced, NewWorkflow, StepCommit
+from ratchet.ports import Claim, ClaimRequest, Committed, FailureCommit, Fenced, NewWorkflow, StepCommit
 from ratchet.recovery_ports import ScanCounts
 from ratchet.state import canonical
 from recovery.handle_command import HandleCommand
@@ -128,6 +128,20 @@ class RecoveryStage:
 
     async def commit(self, claim: Claim, executor: PostgresExecution | None = None, **changes: Any) -> Claim:
         """Do the claim's step; the claim on the next one."""
+        commit = self.step_commit(claim, **changes)
+        await (executor or self.executor()).commit_step(commit)
+        index, seq = claim.step_index, claim.last_seq + 1
+        return Claim(
+            *(claim.workflow_id, claim.token, "chain", 1, "sarah", "c-1"),
+            *(index + 1, commit.next_step, 0, 0, 0, seq, seq, commit.state),
+        )
+
+    async def committed(self, claim: Claim, executor: PostgresExecution) -> Committed:
+        """Do the claim's step; what the store says of the next one."""
+        return await executor.commit_step(self.step_commit(claim))
+
+    def step_commit(self, claim: Claim, **changes: Any) -> StepCommit:
+        """The commit of the claim's step."""
         index = claim.step_index
         state = {"n": index + 1}
         place = Position(claim.workflow_id, claim.last_seq + 1, index, STEPS[index])
@@ -142,13 +156,8 @@ class RecoveryStage:
             status=WorkflowStatus.EXECUTING if following else WorkflowStatus.COMPLETED,
             next_step=following,
             release=following is None,
-            **changes,
         )
-        await (executor or self.executor()).commit_step(commit)
-        return Claim(
-            *(claim.workflow_id, claim.token, "chain", 1, "sarah", "c-1"),
-            *(index + 1, following, 0, 0, claim.generation, place.seq, place.seq, commit.state),
-        )
+        return commit._replace(**changes)
 
     async def give_up(self, claim: Claim, executor: PostgresExecution | None = None) -> None:
         """Fail the claim's step for good."""

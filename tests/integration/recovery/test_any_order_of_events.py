@@ -288,6 +288,10 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
             keys.add((row["workflow_id"], row["key"]))
 
     @invariant()
+    def a_steps_key_stays_until_it_has_committed(self) -> None:
+        assert not self.world.wrong_keys
+
+    @invariant()
     def a_claim_is_held_exactly_by_what_is_executing(self) -> None:
         for row in self.run(self.pool.fetch(ROWS)):
             held = row["claim_token"] is not None

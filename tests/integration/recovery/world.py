@@ -56,11 +56,21 @@ class Script:
     dies_at: CrashPoint | None = None
     lingers: asyncio.Event = field(default_factory=asyncio.Event)
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    world: "World | None" = None
 
     def reach(self, point: CrashPoint) -> None:
         if point is self.dies_at:
             raise Died
 
+    async def see_key(self, ctx: StepContext) -> None:
+        """A step's key counts its commits so far, so it stays until the step has committed."""
+        assert self.world is not None
+        commits = await self.world.pool.fetchval(COMMITS, ctx.workflow_id, ctx.step)
+        if ctx.idempotency_key != f"{ctx.workflow_id}:{ctx.step}:{commits}":
+            self.world.wrong_keys.append(f"{ctx.idempotency_key} after {commits} commits")
+
+
+COMMITS = "SELECT count(*) FROM checkpoints WHERE workflow_id = $1 AND step_id = $2 AND NOT skipped"
 
 RESTORABLE = """
 SELECT id, last_seq FROM workflow_instances
@@ -81,6 +91,7 @@ async def perform(ctx: StepContext, state: dict[str, Any]) -> dict[str, Any]:
     """Every step of the test's workflow: notes in the state that it was done, on whose behalf, and after what."""
     assert "damaged" not in state, "a step was given the state of a damaged checkpoint"
     script = SCRIPT.get()
+    await script.see_key(ctx)
     outcome = script.outcomes.pop(0) if script.outcomes else "done"
     if outcome == "lingers":
         script.lingers.set()
@@ -116,6 +127,7 @@ class World:
     dead: list[Message] = field(default_factory=list)
     running: list[Running] = field(default_factory=list)
     workflows: list[UUID] = field(default_factory=list)
+    wrong_keys: list[str] = field(default_factory=list)
     processes: int = 0
 
     def __post_init__(self) -> None:
@@ -244,6 +256,7 @@ class World:
             self.dead.append(message)
 
     async def _work(self, message: Message, script: Script) -> Ending:
+        script.world = self
         SCRIPT.set(script)
         resume, outlet = self._process(script)
 

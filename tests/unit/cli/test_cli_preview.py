@@ -36,6 +36,7 @@ def preview(**changes: Any) -> dict[str, Any]:
         "resumedFrom": "2026-11-24T10:00:00Z",
         "steps": [
             step("charge_card", executions=3, alreadyDone=True, lastCommittedAt="2026-11-24T10:01:00Z"),
+            step("notify_erp", executions=1),
             step("send_survey", optional=True, waitsForCommand=True),
         ],
         "stateDiff": [
@@ -53,7 +54,9 @@ def test_a_preview_shows_steps_in_order_with_how_often_each_ran_and_the_differen
     ended = shell("preview", ID, "--checkpoint", "2")
     assert ended.code == 0
     assert shell.api.requests[0].url.params["checkpointSeq"] == "2"
-    for part in ("3 times", "its effects would happen again", "never", "waits for a command", "send_survey optional"):
+    for part in ("3 times", "would be done again, under a new key", "tried again under the same key", "never"):
+        assert part in ended.out
+    for part in ("waits for a command", "send_survey optional"):
         assert part in ended.out
     assert '+ /note  {"k": "\\u202e"}' in ended.out
     assert "- /paid  true" in ended.out

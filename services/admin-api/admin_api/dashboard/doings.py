@@ -64,13 +64,16 @@ def _after(workflow: Json) -> str:
 def _recover(workflow: Json) -> str:
     return (
         "The checkpoint it stands on is verified; if it is damaged, the newest intact one before it is taken. Then "
-        f"the workflow goes on from there: {_step(workflow)} runs again with all its retries. Steps that were "
-        "committed are not run again."
+        f"the workflow goes on from there: {_step(workflow)} runs again with all its retries, under the idempotency "
+        "key it had. Steps that were committed are not run again, unless their checkpoint is damaged."
     )
 
 
 def _retry(workflow: Json) -> str:
-    return f"The step {_step(workflow)} runs again from the same state, with all its retries. No other is repeated."
+    return (
+        f"The step {_step(workflow)} runs again from the same state, with all its retries and under the idempotency "
+        "key it had. No other is repeated."
+    )
 
 
 def _skip(workflow: Json) -> str:
@@ -83,7 +86,8 @@ def _skip(workflow: Json) -> str:
 def _restore(_workflow: Json) -> str:
     return (
         "The workflow stands on the chosen checkpoint again and goes on by itself after it. Steps after it run again, "
-        "with whatever they do outside. The checkpoints of now stay in the history, so you can come back."
+        "with whatever they do outside: those that were committed under a new idempotency key. The checkpoints of now "
+        "stay in the history, so you can come back."
     )
 
 

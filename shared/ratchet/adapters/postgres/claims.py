@@ -6,13 +6,14 @@ from uuid import UUID
 
 import asyncpg
 
+from ratchet.adapters.postgres.commits import COMMITS_OF
 from ratchet.adapters.postgres.engine import Connection
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.ports import CheckpointMark, Claim, ClaimAnswer, ClaimRequest, ClaimVerdict
 
 # Rows are locked in id order before anything is decided, so that batches of claims do not deadlock each other. A
 # retry may be early by its jitter and no more; the row, not the queue, knows when it is due.
-_CLAIM = """
+_CLAIM = f"""
 WITH member AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::boolean[], $5::boolean[])
     AS m(id, command_id, token, redelivered, take_over)
@@ -43,8 +44,9 @@ WITH member AS (
 )
 SELECT v.id AS member_id, v.token, v.verdict, coalesce(w.recoveries_since_progress, v.recoveries, 0) AS recoveries,
     v.due_in, v.held_by, w.definition, w.version, w.owner_id, w.correlation_id, w.current_step_index, w.current_step,
-    w.retry_count, w.failed_attempts, w.generation, w.last_seq, w.checkpoint_seq, w.input::text AS input,
-    (w.pending_inputs -> w.current_step)::text AS inputs,
+    w.retry_count, w.failed_attempts,
+    CASE WHEN w.generation = 0 THEN 0 ELSE {COMMITS_OF.format(step="w.current_step")} END AS commits,
+    w.last_seq, w.checkpoint_seq, w.input::text AS input, (w.pending_inputs -> w.current_step)::text AS inputs,
     c.state::text AS state, c.step_index, c.step_id, c.checksum, c.committed_at
 FROM verdict v
 LEFT JOIN claimed w ON w.id = v.id
@@ -154,7 +156,7 @@ def _claim(row: asyncpg.Record, checkpoint: asyncpg.Record) -> Claim:
         current_step=row["current_step"],
         retry_count=row["retry_count"],
         failed_attempts=row["failed_attempts"],
-        generation=row["generation"],
+        commits=row["commits"],
         last_seq=row["last_seq"],
         checkpoint_seq=row["checkpoint_seq"],
         state=row["input"] if mark is None or mark is MISSING else checkpoint["state"],

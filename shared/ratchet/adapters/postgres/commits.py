@@ -22,6 +22,11 @@ ATTEMPTS_OF = """(
                WHERE c.workflow_id = w.id AND c.step_id = {step} AND NOT c.skipped))"""
 """How often a step of workflow `w` was run before: attempts are numbered through, whatever was restored meanwhile."""
 
+COMMITS_OF = """(
+            SELECT count(*) FROM checkpoints c WHERE c.workflow_id = w.id AND c.step_id = {step} AND NOT c.skipped)"""
+"""How often a step of workflow `w` was committed, on whatever line. Only recovery makes it more than none before it
+runs, and each time it does it raises `generation`: where that is 0, nobody has to look."""
+
 _MESSAGES = """
 posted AS (
     INSERT INTO outbox (message_id, exchange, routing_key, type, body, headers, correlation_id, delay_ms)
@@ -35,10 +40,10 @@ posted AS (
 """
 
 _ANSWER = """
-SELECT token, now = 'Paused' AS paused, waits AS waiting, inputs, earlier, NULL::bigint AS outbox_id,
+SELECT token, now = 'Paused' AS paused, waits AS waiting, inputs, earlier, commits, NULL::bigint AS outbox_id,
     NULL::text AS message_id
 FROM moved
-UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, id, message_id FROM posted
+UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, id, message_id FROM posted
 """
 
 # One pass over the rows and no lock before it: a row with another token or position does not match, then as now, when
@@ -77,7 +82,8 @@ WITH member AS (
         AND w.status IN ('Executing', 'Paused')
     RETURNING m.id, m.token, m.seq, m.parent_seq, m.step_index, m.step_id, m.attempt, m.state, m.checksum, m.started_at,
         w.status::text AS now, w.waiting_for IS NOT NULL AS waits, w.last_checkpoint_at AS committed_at,
-        (w.pending_inputs -> m.next_step)::text AS inputs, w.failed_attempts AS earlier
+        (w.pending_inputs -> m.next_step)::text AS inputs, w.failed_attempts AS earlier,
+        CASE WHEN w.generation = 0 THEN 0 ELSE {COMMITS_OF.format(step="m.next_step")} END AS commits
 ), kept AS (
     INSERT INTO checkpoints (workflow_id, seq, parent_seq, step_index, step_id, attempt, state, checksum, claim_token,
         executor, started_at, committed_at)
@@ -115,7 +121,7 @@ WITH member AS (
         failed_at = CASE WHEN p.failed THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM planned p WHERE w.id = p.id
-    RETURNING p.*, w.status::text AS now, false AS waits, NULL::text AS inputs, 0 AS earlier,
+    RETURNING p.*, w.status::text AS now, false AS waits, NULL::text AS inputs, 0 AS earlier, 0 AS commits,
         w.next_attempt_at, w.correlation_id
 ), kept AS (
     INSERT INTO step_attempts (workflow_id, step_index, step_id, attempt, kind, error_class, reason, correlation_id,
@@ -144,7 +150,8 @@ WITH member AS (
         finished_at = CASE WHEN m.status = 'Completed' AND NOT l.paused THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM member m JOIN locked l USING (id) WHERE w.id = m.id AND $1::interval IS NOT NULL
-    RETURNING w.id, m.token, w.status::text AS now, false AS waits, NULL::text AS inputs, 0 AS earlier
+    RETURNING w.id, m.token, w.status::text AS now, false AS waits, NULL::text AS inputs, 0 AS earlier,
+        0 AS commits
 ), {_MESSAGES}
 {_ANSWER}
 """
@@ -252,7 +259,7 @@ _ON_IT_GOES = Committed()
 def _committed(row: asyncpg.Record | None, outgoing: Sequence[Outgoing], ids: dict[str, int]) -> Committed | None:
     if row is None:
         return None
-    if not outgoing and not (row["paused"] or row["waiting"] or row["inputs"] or row["earlier"]):
+    if not outgoing and not (row["paused"] or row["waiting"] or row["inputs"] or row["earlier"] or row["commits"]):
         return _ON_IT_GOES
     posted = {message.message_id: ids[message.message_id] for message in outgoing if message.message_id in ids}
     return Committed(
@@ -260,14 +267,16 @@ def _committed(row: asyncpg.Record | None, outgoing: Sequence[Outgoing], ids: di
         waiting=row["waiting"],
         inputs=row["inputs"],
         earlier_attempts=row["earlier"],
+        earlier_commits=row["commits"],
         posted=posted,
     )
 
 
-_FATE = """
+_FATE = f"""
 SELECT w.claim_token = $2 AND w.current_step_index = $3 AS is_open, w.status = 'Paused' AS paused,
     w.waiting_for IS NOT NULL AS waiting, (w.pending_inputs -> w.current_step)::text AS inputs,
-    w.failed_attempts AS earlier
+    w.failed_attempts AS earlier,
+    CASE WHEN w.generation = 0 THEN 0 ELSE {COMMITS_OF.format(step="w.current_step")} END AS commits
 FROM workflow_instances w WHERE w.id = $1 FOR UPDATE
 """
 
@@ -305,5 +314,5 @@ async def fate_of(pool: asyncpg.Pool, commit: Commit) -> Fate:
     if not kept:
         return Fate(None, is_open=bool(row["is_open"]))
     # The outbox rows' ids are not known here; recovery's relay publishes and removes them.
-    committed = Committed(row["paused"], row["waiting"], row["inputs"], row["earlier"])
+    committed = Committed(row["paused"], row["waiting"], row["inputs"], row["earlier"], row["commits"])
     return Fate(committed, is_open=False)

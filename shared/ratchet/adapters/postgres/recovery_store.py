@@ -87,7 +87,7 @@ UPDATE workflow_instances w SET
     claimed_by = CASE WHEN $10 THEN claimed_by END,
     lease_until = CASE WHEN $10 THEN lease_until END,
     retry_count = CASE WHEN $9 THEN 0 ELSE retry_count END,
-    generation = generation + $9::int,
+    generation = generation + ($9 OR $5 IS DISTINCT FROM checkpoint_seq)::int,
     failed_attempts = CASE WHEN $10 THEN failed_attempts ELSE {ATTEMPTS_OF.format(step="$4")} END,
     next_attempt_at = NULL,
     failure_kind = CASE WHEN $2 IN ('Failed', 'Cancelled') THEN coalesce($14, failure_kind) END,

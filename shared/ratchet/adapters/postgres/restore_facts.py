@@ -24,7 +24,7 @@ FROM workflow_instances WHERE id = $1
 _CHECKPOINTS = f"{CHECKPOINTS} WHERE workflow_id = $1 ORDER BY seq"
 
 _EXECUTIONS = """
-SELECT step_id, count(*) AS executions, max(committed_at) AS last_committed_at FROM (
+SELECT step_id, count(*) AS executions, count(committed_at) AS commits, max(committed_at) AS last_committed_at FROM (
     SELECT step_id, NULL::timestamptz AS committed_at FROM step_attempts WHERE workflow_id = $1
     UNION ALL SELECT step_id, committed_at FROM checkpoints WHERE workflow_id = $1 AND NOT skipped
 ) AS executed
@@ -34,9 +34,10 @@ GROUP BY step_id
 
 @dataclass(frozen=True, slots=True)
 class Executions:
-    """How often a step was run, whatever came of it, and when it was last committed."""
+    """How often a step was run, whatever came of it, how often it was committed, and when for the last time."""
 
     count: int = 0
+    commits: int = 0
     last_committed_at: datetime | None = None
 
 
@@ -44,6 +45,7 @@ class Executions:
 class RestoreFacts:
     """A workflow as a restore would find it."""
 
+    workflow_id: UUID
     definition_name: str
     version: int
     definition: WorkflowDefinition | None
@@ -71,6 +73,7 @@ class PostgresRestoreFacts:
             executed = await connection.fetch(tables + _EXECUTIONS, workflow_id)
             definition = await definitions.find(connection, row["definition"], row["version"])
         return RestoreFacts(
+            workflow_id=workflow_id,
             definition_name=row["definition"],
             version=row["version"],
             definition=definition,
@@ -79,6 +82,7 @@ class PostgresRestoreFacts:
             input=decode_state(row["input"]),
             checkpoints=[stored_checkpoint(item) for item in checkpoints],
             executions={
-                item["step_id"]: Executions(item["executions"], item["last_committed_at"]) for item in executed
+                item["step_id"]: Executions(item["executions"], item["commits"], item["last_committed_at"])
+                for item in executed
             },
         )
