@@ -14,8 +14,8 @@ from ratchet.messages import routes
 PROJECT = Path(__file__).parent.parent.parent
 DELAYS = [timedelta(seconds=2), timedelta(seconds=7)]
 QUEUES = {queue.name: queue for queue in topology.queues(["default", "mail"], DELAYS)}
-RETRY_EXCHANGES = {routes.retry_name(delay) for delay in DELAYS}
-EXCHANGES = {name for name, _ in topology.EXCHANGES} | RETRY_EXCHANGES
+EXCHANGES = {name for name, _ in topology.exchanges(DELAYS)}
+RETRY_EXCHANGES = EXCHANGES - {name for name, _ in topology.EXCHANGES}
 # How the broker calls the default exchange, which reaches every queue by its name.
 DEFAULT = "amq.default"
 

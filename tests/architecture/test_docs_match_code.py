@@ -64,8 +64,7 @@ def test_every_status_is_explained() -> None:
 
 def test_every_exchange_is_listed_with_its_kind() -> None:
     listed = {names(row[0])[0]: row[1] for row in rows(section("messages.md", "Exchanges"))}
-    retry = routes.retry_name(timedelta(milliseconds=1)).replace("1", "<ms>")
-    assert listed == {name: kind.value for name, kind in topology.EXCHANGES} | {retry: "fanout"}
+    assert listed == {_general(name): kind.value for name, kind in topology.exchanges([timedelta(milliseconds=1)])}
 
 
 def test_every_queue_is_listed_with_its_bindings() -> None:
@@ -110,7 +109,7 @@ def _general(name: str) -> str:
     for command in RecoveryCommand:
         name = name.replace(f"recovery.{command}", "recovery.<command>")
     name = name.replace("executor.steps.default", "executor.steps.<pool>").replace("step.default", "step.<pool>")
-    return re.sub(r"(?<=executor\.retry\.)\d+", "<ms>", name)
+    return re.sub(r"(executor\.retry\.(?:again\.|waiting\.)?)\d+", r"\1<ms>", name)
 
 
 def _fields(model: type[BaseModel]) -> list[str]:

@@ -65,7 +65,7 @@ def _raise_alarm(field: Field) -> None:
 def _purge_retries(field: Field) -> None:
     """Only queues with internal messages: a start that was lost before an executor saw it is nobody's to restore."""
     for line in field.control_broker("list_queues", "-p", VHOST, "--no-table-headers", "name").split():
-        if line.startswith("executor.retry."):
+        if line.removeprefix("executor.retry.").isdecimal():
             field.control_broker("purge_queue", "-p", VHOST, line)
 
 

@@ -42,6 +42,7 @@ from recovery.handle_command import HandleCommand
 from recovery.look_after import LookAfter
 from recovery.relay_outbox import RelayOutbox
 from recovery.restart_scan import RestartScan, Rules, Senses
+from recovery.return_commands import ReturnCommands
 from recovery.run_bulk import RunBulk
 from recovery.seal_audit import SealAudit
 from recovery.subscribers import CommandSubscriber, DeadLetterSubscriber
@@ -82,7 +83,10 @@ async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitS
     scan = _scan(settings, servers, look_after, metrics)
     commands = CommandSubscriber(HandleCommand(store, metrics), scan, parking)
     consume(servers.broker, topology.RECOVERY_QUEUES[0], commands, prefetch=20)
-    consume(servers.broker, topology.RECOVERY_QUEUES[1], DeadLetterSubscriber(look_after, parking), prefetch=20)
+    dead_letters = DeadLetterSubscriber(
+        look_after, ReturnCommands(look_after, servers.publisher, parking, metrics), parking
+    )
+    consume(servers.broker, topology.RECOVERY_QUEUES[1], dead_letters, prefetch=20)
     checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
     await servers.broker.start()
     stack.push_async_callback(stop_intake, servers.broker)

@@ -1,6 +1,5 @@
 """From a delivery to the use case it is meant for; whatever cannot be understood is parked."""
 
-from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
@@ -13,6 +12,7 @@ from ratchet.ports import ParkingLot
 from recovery.handle_command import KINDS, HandleCommand
 from recovery.look_after import LookAfter, Verdict
 from recovery.restart_scan import RestartScan as ScanForInterrupted
+from recovery.return_commands import ReturnCommands, is_upstream, origin_of
 
 BY_KEY = {recovery_key(command): command for command in RecoveryCommand}
 
@@ -53,8 +53,9 @@ class CommandSubscriber:
 class DeadLetterSubscriber:
     """Handles every message of `recovery.dead-letters`."""
 
-    def __init__(self, look_after: LookAfter, parking: ParkingLot) -> None:
+    def __init__(self, look_after: LookAfter, return_command: ReturnCommands, parking: ParkingLot) -> None:
         self._look_after = look_after
+        self._return_command = return_command
         self._parking = parking
 
     async def __call__(self, message: Incoming) -> Settlement:
@@ -62,25 +63,23 @@ class DeadLetterSubscriber:
         # A notice that an executor wrote has an id of its own, which never is a workflow's command.
         message_id = None if message.type == GIVEN_UP else message.message_id
         too_often = message.headers.get("x-first-death-reason") == "delivery_limit"
-        try:
-            verdicts = [
-                (part, await self._look_after(workflow_id, message_id, was_returned_too_often=too_often))
-                for part, workflow_id in _workflows_in(message.body)
-            ]
-        except MalformedMessage as error:
-            await self._parking.park(message, f"Dead letter: {error}")
+        if is_upstream(message):
+            await self._return_command(message, was_returned_too_often=too_often)
             return Settlement.ACK
-        for part in (part for part, verdict in verdicts if verdict is Verdict.UNKNOWN):
-            await self._parking.park(message, "Dead letter for a workflow that does not exist", part=part)
+        try:
+            workflow_id = _workflow_in(message.body)
+        except MalformedMessage as error:
+            await self._parking.park(origin_of(message), f"Dead letter: {error}")
+            return Settlement.ACK
+        verdict = await self._look_after(workflow_id, message_id, was_returned_too_often=too_often)
+        if verdict is Verdict.UNKNOWN:
+            await self._parking.park(origin_of(message), "Dead letter for a workflow that does not exist")
         return Settlement.ACK
 
 
-def _workflows_in(body: bytes) -> list[tuple[Any, UUID]]:
-    """The members of a command's body with their workflow ids; a bulk start has many."""
+def _workflow_in(body: bytes) -> UUID:
     try:
-        content = orjson.loads(body)
-        parts = content if isinstance(content, list) else [content]
-        return [(part, UUID(part["workflowId"])) for part in parts]
+        return UUID(orjson.loads(body)["workflowId"])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise MalformedMessage(f"no workflow id in it ({type(error).__name__})") from error
 

@@ -47,6 +47,16 @@ def retry_name(delay: timedelta) -> str:
     return f"executor.retry.{round(delay.total_seconds() * 1000)}"
 
 
+def again_name(pause: timedelta) -> str:
+    """The waiting room, and the exchange in front of it, of commands that came back without having been carried out."""
+    return f"executor.retry.again.{round(pause.total_seconds() * 1000)}"
+
+
+def waiting_name(pause: timedelta) -> str:
+    """The waiting room, and the exchange in front of it, of commands whose workflow has not been started yet."""
+    return f"executor.retry.waiting.{round(pause.total_seconds() * 1000)}"
+
+
 def to_pool(pool: str, delay: timedelta = timedelta(0)) -> Route:
     """The way to the executors of `pool`, at once or by the queue of exactly this delay."""
     return Route(retry_name(delay) if delay else COMMANDS, step_key(pool))

@@ -136,3 +136,12 @@ async def call_partner(ctx: StepContext, state: dict[str, Any]) -> None:
     note(ctx)
     if not gate_is_open():
         raise TransientError("The partner does not answer")
+
+
+awaiting = Workflow("awaiting")
+
+
+@awaiting.step(waits_for_command=True)
+async def approve(ctx: StepContext, state: dict[str, Any]) -> dict[str, Any]:
+    note(ctx)
+    return state | {"inputs": ctx.inputs}

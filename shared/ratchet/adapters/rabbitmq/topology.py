@@ -13,6 +13,7 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from ratchet.messages import routes
 from ratchet.messages.commands import RecoveryCommand
+from ratchet.messages.rounds import AGAIN_AFTER, WAITS
 
 DELIVERY_LIMIT = 5
 """Deliveries that may end without an answer before the broker dead-letters the message."""
@@ -55,12 +56,12 @@ def steps_queue(pool: str) -> Queue:
     )
 
 
-def retry_queue(delay: timedelta) -> Queue:
+def retry_queue(delay: timedelta, name: str | None = None) -> Queue:
     """A waiting room: what is put in comes back to the commands exchange after `delay`, by its own routing key.
 
     One queue for each delay, because a message with a longer delay at the head would hold back the ones behind it.
     """
-    name = routes.retry_name(delay)
+    name = name or routes.retry_name(delay)
     return Queue(
         name,
         ((name, ""),),
@@ -74,6 +75,13 @@ def retry_queue(delay: timedelta) -> Queue:
 
 # A command that its consumer could not answer twenty times is parked rather than dropped.
 _PARKS = {"x-delivery-limit": 20, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": routes.PARKED, **_LOSSLESS}
+
+# Apart from the retries, so that what lies there tells what is still on its way.
+ROUND_QUEUES = tuple(
+    retry_queue(pause, name)
+    for pauses, name_of in ((AGAIN_AFTER, routes.again_name), (WAITS, routes.waiting_name))
+    for pause, name in sorted({pause: name_of(pause) for pause in pauses}.items())
+)
 
 RECOVERY_QUEUES = (
     Queue(
@@ -96,7 +104,14 @@ def queues(pools: Iterable[str], delays: Iterable[timedelta]) -> list[Queue]:
         NOTIFIER_QUEUE,
         *(steps_queue(pool) for pool in sorted(set(pools))),
         *(retry_queue(delay) for delay in waits),
+        *ROUND_QUEUES,
     ]
+
+
+def exchanges(delays: Iterable[timedelta]) -> list[tuple[str, ExchangeType]]:
+    """Every exchange: the fixed ones, and one in front of each waiting room."""
+    rooms = [routes.retry_name(delay) for delay in sorted({delay for delay in delays if delay})]
+    return [*EXCHANGES, *((name, ExchangeType.FANOUT) for name in (*rooms, *(room.name for room in ROUND_QUEUES)))]
 
 
 async def declare(channel: AbstractChannel, *, pools: Iterable[str], delays: Iterable[timedelta]) -> None:
@@ -110,7 +125,7 @@ async def declare(channel: AbstractChannel, *, pools: Iterable[str], delays: Ite
     """
     connection = (await channel.get_underlay_channel()).connection
     waits = sorted({delay for delay in delays if delay})
-    for name, kind in EXCHANGES + tuple((routes.retry_name(delay), ExchangeType.FANOUT) for delay in waits):
+    for name, kind in exchanges(waits):
         await _declare_or_find(connection, partial(_declare_exchange, name, kind))
     for queue in queues(pools, waits):
         await _declare_or_find(connection, partial(_declare_queue, queue))

@@ -1,7 +1,6 @@
 """Exchanges and queues: is each there, with exactly the arguments that Ratchet's promises rest on?"""
 
 import re
-from collections.abc import Iterable
 from datetime import timedelta
 
 from aio_pika.abc import AbstractConnection, ExchangeType
@@ -21,7 +20,7 @@ _DIFFERENCE = re.compile(r"(inequivalent arg .*?)(?:'\.?$|$)")
 
 async def check_topology(connection: AbstractConnection, expected: Expected) -> list[Finding]:
     """Look at everything; nothing is created or changed."""
-    exchanges = [await _exchange(connection, name, kind) for name, kind in _exchanges(expected.delays)]
+    exchanges = [await _exchange(connection, name, kind) for name, kind in topology.exchanges(expected.delays)]
     queues = [await _queue(connection, queue) for queue in topology.queues(expected.pools, expected.delays)]
     return [*exchanges, *queues]
 
@@ -60,11 +59,6 @@ def difference(text: str) -> str:
     """The part of the broker's refusal that names the argument, without class and method numbers."""
     match = _DIFFERENCE.search(text)
     return match[1] if match else text
-
-
-def _exchanges(delays: Iterable[timedelta]) -> list[tuple[str, ExchangeType]]:
-    waiting = [(routes.retry_name(delay), ExchangeType.FANOUT) for delay in sorted(delays) if delay]
-    return [*topology.EXCHANGES, *waiting]
 
 
 async def _exchange(connection: AbstractConnection, name: str, kind: ExchangeType) -> Finding:
