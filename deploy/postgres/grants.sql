@@ -73,7 +73,8 @@ GRANT SELECT ON user_feeds, notifications TO ratchet_admin_api;
 GRANT SELECT, INSERT, UPDATE ON parked_messages TO ratchet_executor, ratchet_recovery, ratchet_notifier;
 GRANT SELECT, UPDATE, DELETE ON parked_messages TO ratchet_admin_api;
 
--- What the API promised its callers.
+-- What the API promised its callers. Recovery looks whether something was asked for earlier.
+GRANT SELECT ON recovery_requests TO ratchet_recovery;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys, accepted_starts, recovery_requests TO ratchet_admin_api;
 
 COMMIT;

@@ -350,6 +350,9 @@ class RecoveryTransaction(Protocol):
     async def is_recorded(self, recovery_id: str) -> bool:
         """Whether this recovery was handled already."""
 
+    async def is_asked_earlier(self, recovery_id: str) -> bool:
+        """Whether something else was asked for about the same workflow before, and is not handled yet."""
+
     async def lock(self, workflow_id: UUID) -> WorkflowRow | None:
         """Read a workflow and keep everybody else from changing it."""
 

@@ -129,6 +129,7 @@ ALLOWED = {
         "SELECT archive_old('1 day', '1 day', 10)",
         "SELECT bring_back_archived(gen_random_uuid())",
         "SELECT * FROM purge_archive('1 day', 10)",
+        "SELECT * FROM recovery_requests",
     ),
     "notifier": (
         *(NOTIFICATION, PARKED),

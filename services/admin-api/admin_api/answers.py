@@ -52,11 +52,22 @@ class Step(View):
     committed_at: datetime | None
 
 
+class RequestOnItsWay(View):
+    """Something that was asked for and that recovery has not answered yet."""
+
+    recovery_id: str = Field(validation_alias="id")
+    kind: str
+    actor: str
+    reason: str | None
+    at: datetime
+
+
 class WorkflowAnswer(WorkflowSummary):
     """A workflow with its steps and its present state."""
 
     steps: list[Step]
     state: Any = Field(description="The newest checkpoint's state, or the input; null before it has begun.")
+    requests: list[RequestOnItsWay] = Field(description="Asked for and not answered yet, oldest first.")
     archived: bool = Field(description="It lies in the archive, from where a restore or recovery brings it back.")
     archived_at: datetime | None
 
@@ -205,6 +216,11 @@ class Overview(View):
     outbox: int = Field(description="Messages that are committed and not yet confirmed by the broker.")
     oldest_message_at: datetime | None = Field(description="Since when the oldest of them waits.")
     parked: int = Field(description="Messages that nobody could act on, neither replayed nor discarded yet.")
+    requests_waiting: int = Field(description="What people asked for and recovery has not answered yet.")
+    oldest_request_at: datetime | None = Field(description="Since when the oldest of them waits.")
+    recovery_silent_since: datetime | None = Field(
+        description="null while recovery answers. Without it failures are not looked after and requests wait."
+    )
     executors_at_work: int = Field(description="Executors that hold a workflow right now.")
     broker_reachable: bool
     queues: list[QueueState]

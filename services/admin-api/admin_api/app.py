@@ -9,6 +9,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+import asyncpg
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from httpx2 import AsyncClient
@@ -173,10 +174,15 @@ async def _open(app: FastAPI, settings: Settings, common: Common, stack: AsyncEx
             publisher=publisher,
         ),
         groups=FailureGroups(engine),
-        lookout=Lookout(
-            OverviewReader(pool), partial(queue_depths, publisher.connection), common.dependencies.read, AWAY
-        ),
+        lookout=_lookout(pool, publisher, common.dependencies, scan_interval=settings.scan_interval),
     )
+
+
+def _lookout(
+    pool: asyncpg.Pool, publisher: Publisher, dependencies: SharedDependencies, *, scan_interval: timedelta
+) -> Lookout:
+    ask_queues = partial(queue_depths, publisher.connection)
+    return Lookout(OverviewReader(pool), ask_queues, dependencies.read, AWAY, scan_interval=scan_interval)
 
 
 def _in_background(stack: AsyncExitStack, *jobs: Coroutine[Any, Any, None]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,12 +13,20 @@ from ratchet.domain.dependency import DependencyState
 from admin_api.answers import DependencyStanding, Overview, QueueState
 
 if TYPE_CHECKING:
-    from ratchet.adapters.postgres.overview import OverviewReader
+    from ratchet.adapters.postgres.overview import Counts, OverviewReader
     from ratchet.adapters.rabbitmq.queue_depths import QueueDepth
     from ratchet.domain.dependency import Dependency
 
 FRESH_FOR = timedelta(seconds=2)
 BROKER_PATIENCE = timedelta(seconds=2)
+
+SILENT_AFTER = timedelta(seconds=15)
+"""Recovery answers a request within moments; whoever waits longer waits for a service that is away or drowned."""
+
+UNSCANNED_AFTER = timedelta(minutes=5)
+"""A scan that has much to do takes its time, so only this long after the last one it counts as missing."""
+
+SCANS_MISSED = 10
 
 AskQueues = Callable[[Sequence[str]], Awaitable[Sequence["QueueDepth"]]]
 AskDependencies = Callable[[Sequence[str]], Awaitable[Mapping[str, "Dependency"]]]
@@ -36,7 +44,10 @@ class Lookout:
         ask_queues: AskQueues,
         ask_dependencies: AskDependencies,
         outages: Iterable[type[BaseException]],
+        *,
+        scan_interval: timedelta,
     ) -> None:
+        self._unscanned_after = max(UNSCANNED_AFTER, SCANS_MISSED * scan_interval)
         self._reader = reader
         self._ask_queues = ask_queues
         self._ask_dependencies = ask_dependencies
@@ -57,7 +68,8 @@ class Lookout:
         queues = await self._queues(named.pools)
         broker = {"broker_reachable": queues is not None, "queues": queues or []}
         dependencies = await self._dependencies(named.dependencies)
-        return Overview.model_validate(asdict(counts) | broker | {"dependencies": dependencies})
+        silent = {"recovery_silent_since": silent_since(counts, unscanned_after=self._unscanned_after)}
+        return Overview.model_validate(asdict(counts) | broker | silent | {"dependencies": dependencies})
 
     async def _queues(self, pools: Sequence[str]) -> list[QueueState] | None:
         try:
@@ -74,6 +86,12 @@ class Lookout:
             log.info("overview.redis_away", error=type(error).__name__)
             return [DependencyStanding(name=name, state=None, changed_at=None, probe_at=None) for name in names]
         return [_standing(name, known.get(name)) for name in names]
+
+
+def silent_since(counts: "Counts", *, unscanned_after: timedelta) -> datetime | None:
+    """Since when recovery has not shown that it is there: it owes an answer, or scans."""
+    signs = ((counts.oldest_request_at, SILENT_AFTER), (counts.scanned_at, unscanned_after))
+    return min((at for at, patience in signs if at is not None and counts.now - at > patience), default=None)
 
 
 def _standing(name: str, dependency: "Dependency | None") -> DependencyStanding:

@@ -55,20 +55,11 @@ class Post:
     body: Mapping[str, Any]
 
 
-class EffectUnknown(Exception):
-    """The operation may or may not have had its effect; `problem` is the answer for now, and is not kept."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-
-
 Operation = Callable[[UUID], Awaitable[Answer]]
 """Does the work under the given id and must be safe to repeat under the same id.
 
 Raises:
-    Problem: nothing was done, and the key is free again.
-    EffectUnknown: the next try goes on under the same id.
+    Problem: nothing was done, and the key is free again. Anything else: the next try goes on under the same id.
 """
 
 
@@ -87,10 +78,7 @@ class OnceOnly:
             Problem: what the operation raises; 400, 409 or 422 for the key itself.
         """
         if post.key is None:
-            try:
-                return await operation(uuid.uuid4())
-            except EffectUnknown as unknown:
-                raise unknown.problem from unknown
+            return await operation(uuid.uuid4())
         if not _KEY.fullmatch(post.key):
             raise Problem(
                 ProblemType.INVALID_IDEMPOTENCY_KEY,
@@ -112,9 +100,6 @@ class OnceOnly:
         except Problem:
             await self._keys.forget(request, operation_id)
             raise
-        except EffectUnknown as unknown:
-            await self._keys.let_go(request, operation_id)
-            raise unknown.problem from unknown
         except BaseException:
             # Cancelled, or a server went away in the middle: whoever comes next goes on under the same id.
             await asyncio.shield(self._keys.let_go(request, operation_id))

@@ -1,7 +1,7 @@
 """Ask the recovery service for something and wait for what comes of it; the workflow itself is never touched here."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,15 +14,15 @@ from ratchet.messages.commands import RecoveryCommand, RecoveryRequest, encode
 from ratchet.messages.envelope import Outgoing
 from ratchet.messages.routes import COMMANDS, Route, recovery_key
 
-from admin_api.once import EffectUnknown
-from admin_api.problems import Problem, ProblemType
-
 if TYPE_CHECKING:
     from ratchet.adapters.postgres.recoveries import RecoveryBell, RecoveryLedger, RecoveryRow
     from ratchet.ports import MessagePublisher
 
 LOOK_EVERY = timedelta(seconds=0.5)
 """How often the row is looked at in case the bell was missed."""
+
+PATIENCE = timedelta(seconds=2)
+"""How long a command waits for the broker; after that recovery's relay sends it."""
 
 COMMAND_OF: dict[RecoveryKind, RecoveryCommand] = {
     RecoveryKind.RECOVER: RecoveryCommand.RECOVER_WORKFLOW,
@@ -72,24 +72,25 @@ class RecoveryDesk:
     async def place(self, order: RecoveryOrder, recovery_id: UUID) -> "RecoveryRow | None":
         """What came of it, or None when nothing has yet. The same id again is the same order.
 
-        Raises:
-            EffectUnknown: the broker did not confirm the command.
+        Once it is kept it will be carried out: while the broker is away the command waits in the outbox.
         """
-        await self._ledger.request(
-            recovery_id,
-            order.workflow_id,
-            kind=order.kind,
-            actor=order.actor,
-            reason=order.reason,
-            correlation_id=order.correlation_id,
+        command = _command(order, recovery_id)
+        outbox_ids = await self._ledger.request(
+            recovery_id, order.workflow_id, kind=order.kind, actor=order.actor, reason=order.reason, command=command
         )
         with self._bell.ringing(str(recovery_id)) as rung:
-            try:
-                await self._publisher.publish([_command(order, recovery_id)])
-            except self._outages as error:
-                log.warning("recovery.not_confirmed", error=f"{type(error).__name__}: {error}")
-                raise EffectUnknown(_not_confirmed(order, recovery_id)) from error
+            await self._publish(command, outbox_ids)
             return await self._outcome(str(recovery_id), rung)
+
+    async def _publish(self, command: Outgoing, outbox_ids: Sequence[int]) -> None:
+        if not outbox_ids:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                await self._publisher.publish([command])
+            await self._ledger.published(outbox_ids)
+        except self._outages as error:
+            log.warning("recovery.left_to_relay", error=f"{type(error).__name__}: {error}")
 
     async def _outcome(self, recovery_id: str, rung: asyncio.Event) -> "RecoveryRow | None":
         loop = asyncio.get_running_loop()
@@ -123,15 +124,4 @@ def _command(order: RecoveryOrder, recovery_id: UUID) -> Outgoing:
     )
     return Outgoing(
         Route(COMMANDS, recovery_key(command)), str(recovery_id), command.value, encode(request), order.correlation_id
-    )
-
-
-def _not_confirmed(order: RecoveryOrder, recovery_id: UUID) -> Problem:
-    location = location_of(order.workflow_id, recovery_id)
-    return Problem(
-        ProblemType.UNAVAILABLE,
-        "The broker did not confirm the command, so it may or may not be carried out. Look at `location`, or send the "
-        "same request again with the same Idempotency-Key.",
-        headers={"Retry-After": "2", "Location": location},
-        extensions={"recoveryId": str(recovery_id), "location": location},
     )

@@ -1,4 +1,6 @@
-"""Commands of people: recover, retry, skip, restore, cancel, pause, resume, override; each handled once."""
+"""Commands of people: recover, retry, skip, restore, cancel, pause, resume, override; each once, and in their order."""
+
+import asyncio
 
 import structlog
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome
@@ -24,6 +26,10 @@ KINDS = {
 }
 
 
+TURNS = (0.05, 0.1, 0.2, 0.5, *[1.0] * 10)
+"""How a command waits for earlier ones, in seconds. One of those may be set aside, so it does not wait for ever."""
+
+
 class HandleCommand:
     """The use case. One instance serves all commands."""
 
@@ -36,6 +42,10 @@ class HandleCommand:
     ) -> None:
         """Decide and carry out, in one transaction. Safe to repeat with the same id: the second time does nothing."""
         wish = Wish(recovery_id, kind, request.actor, request.reason, correlation_id)
+        for pause in TURNS:
+            if await self._is_its_turn(recovery_id):
+                break
+            await asyncio.sleep(pause)
         async with self._store.transaction() as transaction:
             row = await transaction.lock(request.workflow_id)
             # Looked up after the lock: of two deliveries of one command the second waits here and then sees the first.
@@ -56,6 +66,10 @@ class HandleCommand:
             recovery_id=recovery_id,
             correlation_id=correlation_id,
         )
+
+    async def _is_its_turn(self, recovery_id: str) -> bool:
+        async with self._store.transaction() as transaction:
+            return not await transaction.is_asked_earlier(recovery_id)
 
 
 def decide(kind: RecoveryKind, request: RecoveryRequest, facts: Facts) -> Decision:

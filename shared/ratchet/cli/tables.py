@@ -181,6 +181,9 @@ def _facts(view: WorkflowView) -> list[tuple[str, Text]]:
     ]
     if view.archived:
         facts.append(("archived", ago(view.archived_at)))
+    for request in view.requests:
+        asked = Text.assemble(plain(request.kind), " by ", plain(request.actor), ", ", ago(request.at))
+        facts.append(("asked for", Text.assemble(asked, "; not answered yet")))
     if view.waiting_for:
         facts.append(("waits for", plain(view.waiting_for, "yellow")))
     if view.next_attempt_at:

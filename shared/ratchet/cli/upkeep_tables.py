@@ -151,10 +151,24 @@ def overview_card(seen: Overview) -> RenderableType:
         ("executors at work", str(seen.executors_at_work)),
         ("messages to be sent", outbox),
         ("parked messages", Text(str(seen.parked), style="bold yellow" if seen.parked else "")),
+        ("requests on their way", _requests(seen)),
         ("broker", broker),
+        ("recovery", _recovery(seen)),
     ]
     facts += [(f"depends on {item.name}", _standing(item)) for item in seen.dependencies]
     return Group(facts_grid(facts), Text(), _queues_table(seen.queues))
+
+
+def _requests(seen: Overview) -> Text:
+    if seen.oldest_request_at is None:
+        return Text(str(seen.requests_waiting))
+    return Text.assemble(str(seen.requests_waiting), ", the oldest from ", ago(seen.oldest_request_at))
+
+
+def _recovery(seen: Overview) -> Text:
+    if seen.recovery_silent_since is None:
+        return Text("answers", style="green")
+    return Text.assemble(("silent", "bold red"), " since ", ago(seen.recovery_silent_since))
 
 
 def scan_card(report: ScanReport) -> RenderableType:

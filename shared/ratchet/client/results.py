@@ -57,6 +57,16 @@ class WorkflowSummary(View):
         return self.status in FINAL or self.status is WorkflowStatus.FAILED
 
 
+class RequestView(View):
+    """Something that was asked for and that recovery has not answered yet."""
+
+    recovery_id: str
+    kind: str
+    actor: str
+    reason: str | None = None
+    at: datetime | None = None
+
+
 class WorkflowView(WorkflowSummary):
     """One workflow with its steps and its state: the newest checkpoint's, or the input.
 
@@ -64,6 +74,7 @@ class WorkflowView(WorkflowSummary):
     """
 
     steps: tuple[StepView, ...] = ()
+    requests: tuple[RequestView, ...] = ()
     next_attempt_at: datetime | None = None
     archived: bool = False
     archived_at: datetime | None = None

@@ -193,6 +193,9 @@ class Overview(View):
     outbox: int
     oldest_message_at: datetime | None = None
     parked: int
+    requests_waiting: int = 0
+    oldest_request_at: datetime | None = None
+    recovery_silent_since: datetime | None = None
     executors_at_work: int
     broker_reachable: bool
     queues: tuple[QueueState, ...] = ()

@@ -143,13 +143,58 @@ async def test_the_bell_is_hung_up_again_when_its_connection_is_cut(
     assert (await api.post(f"/api/v1/workflows/{failed}/recover", headers=SARAH)).status_code == 200
 
 
-async def test_a_command_that_the_broker_did_not_confirm_is_a_503_that_says_where_to_look(
-    cut_off_api: httpx2.AsyncClient, failed: uuid.UUID
+async def test_a_command_that_the_broker_did_not_take_is_kept_and_the_answer_says_where_to_look(
+    cut_off_api: httpx2.AsyncClient, rows: Rows, failed: uuid.UUID
 ) -> None:
     api = cut_off_api
     answer = await api.post(f"/api/v1/workflows/{failed}/recover", headers=SARAH)
-    assert (answer.status_code, answer.json()["type"]) == (503, "urn:ratchet:problem:unavailable")
-    assert (await api.get(answer.json()["location"], headers=SARAH)).json()["outcome"] == "requested"
+    assert answer.status_code == 202, answer.text
+    assert (await api.get(answer.headers["Location"], headers=SARAH)).json()["outcome"] == "requested"
+    kept = await rows.pool.fetch("SELECT routing_key, message_id FROM outbox")
+    assert [tuple(row) for row in kept] == [("recovery.RecoverWorkflow", answer.json()["recoveryId"])]
+
+
+async def test_a_request_shows_on_its_workflow_and_in_the_audit_log_before_recovery_answers(
+    api: httpx2.AsyncClient, rows: Rows, recovery: ScriptedRecovery, failed: uuid.UUID
+) -> None:
+    place = f"/api/v1/workflows/{failed}"
+    recovery.script = lambda _command: None
+    asked = await api.post(f"{place}/recover", headers=SARAH, json={"reason": "The bank is back"})
+    recovery_id = asked.json()["recoveryId"]
+    [request] = (await api.get(place, headers=SARAH)).json()["requests"]
+    assert request.pop("at")
+    assert request == {
+        "recoveryId": recovery_id,
+        "kind": "recover",
+        "actor": "sarah",
+        "reason": "The bank is back",
+    }
+    [line] = await rows.audit()
+    assert (line["actor"], line["action"], line["outcome"]) == ("sarah", "recover", "requested")
+    await recovery.answer(recovery_id, recovery.commands[0])
+    assert (await api.get(place, headers=SARAH)).json()["requests"] == []
+
+
+async def test_the_overview_says_when_recovery_is_silent(
+    api: httpx2.AsyncClient, rows: Rows, failed: uuid.UUID
+) -> None:
+    async def seen() -> dict[str, Any]:
+        answer: dict[str, Any] = (await api.get("/api/v1/admin/overview", headers=SUPPORT)).json()
+        return answer
+
+    await rows.pool.execute(
+        "INSERT INTO recovery_requests (id, workflow_id, kind, actor, correlation_id, requested_at)"
+        " VALUES ('r-1', $1, 'retry', 'sarah', 'c-1', clock_timestamp() - interval '20 seconds')",
+        failed,
+    )
+
+    async def silent() -> dict[str, Any] | None:
+        overview = await seen()
+        return overview if overview["recoverySilentSince"] else None
+
+    overview = await eventually(silent)
+    assert overview["requestsWaiting"] == 1
+    assert overview["recoverySilentSince"] == overview["oldestRequestAt"]
 
 
 async def test_a_workflow_that_has_not_begun_cannot_be_recovered_yet(

@@ -183,3 +183,42 @@ async def test_a_message_that_was_only_returned_too_often_counts_for_nothing_aga
     assert verdict is (Verdict.REISSUED if too_often else Verdict.POISON)
     row = await row_of(pool, workflow.workflow_id)
     assert row["recoveries_since_progress"] == 3
+
+
+ASKED = """
+INSERT INTO recovery_requests (id, workflow_id, kind, actor, correlation_id, requested_at)
+VALUES ($1, $2, 'x', 'ada', 'c', clock_timestamp() - $3::interval)
+"""
+
+
+async def test_what_was_asked_for_first_is_carried_out_first_in_whatever_order_it_arrives(
+    pool: asyncpg.Pool, make_store: MakeStore
+) -> None:
+    workflow = new_workflow(claim=None)
+    await make_store().start(workflow)
+    handle = HandleCommand(PostgresRecovery(pool, Silent()), RecoveryMetrics(new_registry()))  # type: ignore[arg-type]  # a list is a sequence
+    request = RecoveryRequest(workflow_id=workflow.workflow_id, actor="ada")
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    await pool.execute(ASKED, first, workflow.workflow_id, timedelta(seconds=2))
+    await pool.execute(ASKED, second, workflow.workflow_id, timedelta(seconds=1))
+    later = asyncio.create_task(handle(RecoveryKind.RESUME, request, recovery_id=second, correlation_id="c"))
+    await asyncio.sleep(0)
+    await handle(RecoveryKind.PAUSE, request, recovery_id=first, correlation_id="c")
+    await later
+    done_in_order = await pool.fetch("SELECT id, outcome FROM recovery_attempts ORDER BY attempted_at")
+    assert [(row["id"], row["outcome"]) for row in done_in_order] == [(first, "done"), (second, "resumed")]
+
+
+async def test_a_request_that_is_never_answered_does_not_hold_up_the_next_one_for_ever(
+    pool: asyncpg.Pool, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recovery.handle_command.TURNS", (0.01, 0.01))
+    workflow = new_workflow(claim=None)
+    await make_store().start(workflow)
+    lost, mine = str(uuid.uuid4()), str(uuid.uuid4())
+    await pool.execute(ASKED, lost, workflow.workflow_id, timedelta(seconds=2))
+    await pool.execute(ASKED, mine, workflow.workflow_id, timedelta(seconds=1))
+    handle = HandleCommand(PostgresRecovery(pool, Silent()), RecoveryMetrics(new_registry()))  # type: ignore[arg-type]  # a list is a sequence
+    request = RecoveryRequest(workflow_id=workflow.workflow_id, actor="ada")
+    await handle(RecoveryKind.PAUSE, request, recovery_id=mine, correlation_id="c")
+    assert await pool.fetchval("SELECT outcome FROM recovery_attempts WHERE id = $1", mine) == "done"

@@ -101,5 +101,6 @@ def _version(workflow: Json, history: Json, stage: Stage | None) -> str:
         *(workflow[name] for name in ("nextAttemptAt", "waitingFor", "requiresManualIntervention")),
         *(len(history[name]) for name in ("attempts", "checkpoints", "events", "recoveries")),
         None if stage is None else stage.name,
+        [request["recoveryId"] for request in workflow["requests"]],
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -5,8 +5,12 @@ from datetime import datetime
 
 import asyncpg
 
+# What nobody has answered for a day is looked for on its workflow's page.
+_UNANSWERED = """recovery_requests r WHERE requested_at > clock_timestamp() - interval '1 day'
+    AND NOT EXISTS (SELECT FROM recovery_attempts a WHERE a.id = r.id)"""
+
 # Each count runs over a partial index, so it costs as much as there is trouble, however many workflows there are.
-_COUNTS = """
+_COUNTS = f"""
 SELECT
     (SELECT count(*) FROM workflow_instances WHERE status = 'Failed') AS failed,
     (SELECT count(*) FROM workflow_instances WHERE status = 'Executing') AS executing,
@@ -16,6 +20,10 @@ SELECT
     (SELECT count(*) FROM outbox) AS outbox,
     (SELECT min(created_at) FROM outbox) AS oldest_message_at,
     (SELECT count(*) FROM parked_messages WHERE resolution IS NULL) AS parked,
+    (SELECT count(*) FROM {_UNANSWERED}) AS requests_waiting,
+    (SELECT min(requested_at) FROM {_UNANSWERED}) AS oldest_request_at,
+    (SELECT scanned_at FROM scan_state) AS scanned_at,
+    clock_timestamp() AS now,
     (SELECT count(DISTINCT claimed_by) FROM workflow_instances
         WHERE status = 'Executing' AND lease_until > clock_timestamp()) AS executors_at_work
 FROM workflow_instances WHERE status IN ('NotStarted', 'InProgress')
@@ -39,6 +47,10 @@ class Counts:
     outbox: int
     oldest_message_at: datetime | None
     parked: int
+    requests_waiting: int
+    oldest_request_at: datetime | None
+    scanned_at: datetime | None
+    now: datetime
     executors_at_work: int
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +11,13 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from ratchet.adapters.postgres import outbox
+from ratchet.adapters.postgres.audit import AuditEntry, append
 from ratchet.adapters.postgres.engine import plain_url
 from ratchet.adapters.postgres.recovery_records import CHANNEL
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome
 from ratchet.domain.workflow import WorkflowStatus
+from ratchet.messages.envelope import Outgoing
 
 RECONNECT_SECONDS = 0.5
 LOOK_SECONDS = 5.0
@@ -24,7 +27,7 @@ log = structlog.get_logger()
 _REQUEST = """
 INSERT INTO recovery_requests (id, workflow_id, kind, actor, reason, correlation_id)
 VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT (id) DO NOTHING RETURNING id
 """
 
 _COLUMNS = """
@@ -35,6 +38,15 @@ damaged_checkpoints, attempted_at
 _OUTCOME = f"SELECT {_COLUMNS} FROM recovery_attempts WHERE id = $1"  # constants only
 
 _REQUESTED = "SELECT id, workflow_id, kind, actor, reason, requested_at AS at FROM recovery_requests WHERE id = $1"
+
+_UNANSWERED = """
+SELECT id, workflow_id, kind, actor, reason, requested_at AS at FROM recovery_requests r
+WHERE workflow_id = $1 AND NOT EXISTS (SELECT FROM recovery_attempts a WHERE a.id = r.id)
+ORDER BY requested_at, id
+"""
+
+REQUESTED = "requested"
+"""The audit's outcome of what was accepted and is not carried out yet; a second entry says what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +96,35 @@ class RecoveryLedger:
         kind: RecoveryKind,
         actor: str,
         reason: str | None,
-        correlation_id: str,
-    ) -> None:
-        """Remember that it was asked for; safe to repeat."""
-        await self._pool.execute(_REQUEST, str(recovery_id), workflow_id, kind.value, actor, reason, correlation_id)
+        command: Outgoing,
+    ) -> Sequence[int]:
+        """Keep that it was asked for, with an audit entry and the command in the outbox, whose rows are answered.
+
+        Safe to repeat: the second time nothing is written.
+        """
+        correlation_id = command.correlation_id
+        asked = (str(recovery_id), workflow_id, kind.value, actor, reason, correlation_id)
+        entry = AuditEntry(
+            actor=actor,
+            action=kind.value,
+            outcome=REQUESTED,
+            correlation_id=correlation_id,
+            workflow_id=workflow_id,
+            reason=reason,
+        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await connection.fetchval(_REQUEST, *asked) is None:
+                return ()
+            await append(connection, entry)
+            return await outbox.add(connection, [command])
+
+    async def published(self, outbox_ids: Sequence[int]) -> None:
+        """The command was confirmed: its outbox rows can go."""
+        await outbox.mark_published(self._pool, outbox_ids)
+
+    async def unanswered(self, workflow_id: UUID) -> list[FoundRecovery]:
+        """What was asked for about a workflow and nothing has come of yet, oldest first."""
+        return [FoundRecovery(**row) for row in await self._pool.fetch(_UNANSWERED, workflow_id)]
 
     async def outcome(self, recovery_id: str) -> RecoveryRow | None:
         """What came of it; None while nothing has."""

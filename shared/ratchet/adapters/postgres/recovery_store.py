@@ -67,6 +67,13 @@ WHERE workflow_id = $1 AND since_seq = $2 AND lost_executor IS NOT NULL
 ORDER BY attempted_at
 """
 
+_ASKED_EARLIER = """
+SELECT EXISTS (SELECT FROM recovery_requests mine JOIN recovery_requests earlier USING (workflow_id)
+    WHERE mine.id = $1 AND (earlier.requested_at, earlier.id) < (mine.requested_at, mine.id)
+        AND earlier.requested_at > mine.requested_at - interval '1 hour'
+        AND NOT EXISTS (SELECT FROM recovery_attempts a WHERE a.id = earlier.id))
+"""
+
 _INPUT = "SELECT input::text FROM workflow_instances WHERE id = $1"
 
 CHECKPOINTS = """
@@ -175,6 +182,10 @@ class PostgresTransaction:
     async def is_recorded(self, recovery_id: str) -> bool:
         """Whether this recovery was handled already."""
         return await recovery_records.is_recorded(self._connection, recovery_id)
+
+    async def is_asked_earlier(self, recovery_id: str) -> bool:
+        """Whether something else was asked for about the same workflow before, and is not handled yet."""
+        return bool(await self._connection.fetchval(_ASKED_EARLIER, recovery_id))
 
     async def lock(self, workflow_id: UUID) -> WorkflowRow | None:
         """Read a workflow and keep everybody else from changing it."""
