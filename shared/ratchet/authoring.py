@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar, get_type_hints, overload
@@ -33,6 +33,7 @@ class StepContext:
     (or a recovery that has to go back there, because newer checkpoints are damaged) makes it another one."""
     on_heartbeat: Callable[[], None] = field(default=lambda: None, repr=False)
     call_http: "CallHttp | None" = field(default=None, repr=False)
+    in_thread: "InThread" = field(default=asyncio.to_thread, repr=False)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -45,9 +46,25 @@ class StepContext:
             correlation_id=self.correlation_id,
         )
 
-    async def heartbeat(self) -> None:
-        """Say "still alive": the step's heartbeat time limit starts again."""
+    def heartbeat(self) -> Awaitable[None]:
+        """Say "still alive": the step's heartbeat time limit starts again.
+
+        It happens at the call, so `await ctx.heartbeat()` in an async step and `ctx.heartbeat()` in a plain function
+        (which runs in a thread) do the same.
+        """
         self.on_heartbeat()
+        return _SAID
+
+
+class _Said:
+    """Nothing is left to wait for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield  # makes it a generator
+
+
+_SAID = _Said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,9 @@ class HttpCall:
 
 CallHttp = Callable[[HttpCall], Awaitable[Any]]
 """Sends one request and returns the JSON of the answer; given to steps by the executor, which guards where it goes."""
+
+InThread = Callable[..., Awaitable[Any]]
+"""Runs a plain function with its arguments in a thread; given to steps by the executor, which has one for each."""
 
 StepFunction = TypeVar("StepFunction", bound=Callable[..., Any])
 RunStep = Callable[[StepContext, Any], Awaitable[Any]]
@@ -147,6 +167,10 @@ class Workflow:
         429 and transport errors are transient (`Retry-After` is honoured), other 4xx permanent. Redirects are not
         followed. Private addresses are refused unless listed in `RATCHET_HTTP_ALLOW`.
         """
+        if options.get("heartbeat_timeout") is not None:
+            raise InvalidDefinition(
+                f"Step {id!r}: an http_step gives no sign of life before its answer; use timeout, not heartbeat_timeout"
+            )
         request = _HttpRequest(method.upper(), url, body, tuple((headers or {}).items()), into or id)
         self.steps.append(Step(_rules(id, **options), request.run))
 
@@ -165,6 +189,9 @@ def _rules(
     heartbeat_timeout: float | None = None,
     **flags: Any,
 ) -> StepDefinition:
+    for option, seconds in (("timeout", timeout), ("heartbeat_timeout", heartbeat_timeout)):
+        if seconds is not None and not seconds > 0:
+            raise InvalidDefinition(f"Step {id or name!r}: {option} is {seconds}; it takes seconds, more than 0")
     return StepDefinition(
         id=id or name,
         timeout=None if timeout is None else timedelta(seconds=timeout),
@@ -176,15 +203,15 @@ def _rules(
 def json_step(code: Callable[..., Any]) -> RunStep:
     """Wrap a step function so that it takes and returns plain JSON values.
 
-    A function that is not `async` runs in a thread. A thread cannot be stopped: after a time-out it runs on, and only
-    its result is dropped.
+    A function that is not `async` runs in a thread of its own. A thread cannot be stopped: after a time-out it runs on,
+    and only its result is dropped.
     """
     parse = _state_parser(code)
     is_async = inspect.iscoroutinefunction(code)
 
     async def run(context: StepContext, state: Any) -> Any:
         argument = parse(state)
-        result = await code(context, argument) if is_async else await asyncio.to_thread(code, context, argument)
+        result = await code(context, argument) if is_async else await context.in_thread(code, context, argument)
         if result is None:
             return state if argument is state else _plain(argument)
         return _plain(result)

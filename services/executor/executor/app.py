@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import asyncpg
@@ -17,7 +18,7 @@ from ratchet.adapters.postgres import definitions
 from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.execution import PostgresExecution
 from ratchet.adapters.rabbitmq import topology
-from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
+from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, resume_intake, stop_intake
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.adapters.readiness import consumer_checks
 from ratchet.authoring import Registry
@@ -27,7 +28,7 @@ from ratchet.domain.retry import Retry
 from ratchet.messages.commands import RecoveryCommand, RestartScan, encode
 from ratchet.messages.envelope import Outgoing
 from ratchet.messages.routes import COMMANDS, Route, recovery_key
-from ratchet.observability.health import Check, health_routes
+from ratchet.observability.health import Check, NotReady, health_routes
 from ratchet.observability.metrics import ExecutorMetrics, new_registry
 from ratchet.service import end_task
 from ratchet.settings import Settings
@@ -36,17 +37,23 @@ from starlette.applications import Starlette
 from executor.accept_start import AcceptStart
 from executor.drive_step import DriveStep
 from executor.heed_dependencies import HeedDependencies
+from executor.hold_intake import HoldIntake
 from executor.holdings import Holdings
 from executor.http_step import HttpCaller
 from executor.leave import Leave
+from executor.loop_clock import LoopClock
 from executor.outlet import Outlet
 from executor.resume_workflow import ResumeWorkflow
 from executor.rules import Rules
 from executor.run_workflow import RunWorkflow
+from executor.step_threads import StepThreads
 from executor.subscribers import StepSubscriber
 from executor.watch_pools import CountConsumers, WatchPools
 
 log = structlog.get_logger()
+
+HANGING_SHARE = 0.25
+"""Threads that hang, as a share of the prefetch, from which on nothing more is taken in."""
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -86,6 +93,7 @@ class _Parts:
     call_http: HttpCaller
     reach: Reach
     dependencies: HeedDependencies | None
+    threads: StepThreads
 
 
 async def _start(
@@ -96,13 +104,15 @@ async def _start(
     await _prepare(servers, registry, rules)
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     store = PostgresExecution(servers.pool, servers.quick, executor=name, lease=settings.lease, metrics=metrics)
-    holdings = Holdings(store, metrics, lease=settings.lease)
+    clock = LoopClock()
+    holdings = Holdings(store, metrics, lease=settings.lease, clock=clock)
+    threads = StepThreads(metrics, limit=max(1, round(settings.prefetch * HANGING_SHARE)))
     reach = crash_points(settings.crash_at)
     outlet = Outlet(store, servers.publisher, reach)
     http = HttpCaller(EgressRules.of(settings.http_allow))
     stack.push_async_callback(http.close)
     dependencies = await _dependencies(settings, registry, metrics, stack)
-    parts = _Parts(servers, store, holdings, outlet, http, reach, dependencies)
+    parts = _Parts(servers, store, holdings, outlet, http, reach, dependencies, threads)
     subscriber_of = _pipeline(settings, registry, metrics, rules, parts)
     for pool in settings.pools:
         consume(
@@ -113,9 +123,13 @@ async def _start(
             outlives_connection=_has_long_steps(registry),
         )
     checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
+    checks["threads"] = _threads_check(threads)
     stack.push_async_callback(_settle, outlet, settings.shutdown_grace)
     watch = WatchPools(_known_pools(registry), _consumer_counter(servers.publisher), metrics)
-    for work in (holdings.keep_leases(), watch.run()):
+    hold = HoldIntake(
+        threads, holdings, stop=partial(stop_intake, servers.broker), resume=partial(resume_intake, servers.broker)
+    )
+    for work in (holdings.keep_leases(), watch.run(), hold.run(), clock.run()):
         stack.push_async_callback(end_task, asyncio.create_task(work))
     await servers.broker.start()
     stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
@@ -136,6 +150,7 @@ def _pipeline(
         leave=Leave(store=store, outlet=parts.outlet, rules=rules, metrics=metrics),
         rules=rules,
         metrics=metrics,
+        threads=parts.threads,
         dependencies=parts.dependencies,
         call_http=parts.call_http,
         reach=reach,
@@ -217,6 +232,16 @@ async def _prepare(servers: _Servers, registry: Registry, rules: Rules) -> None:
         await topology.declare(channel, pools=rules.pools | _known_pools(registry), delays=rules.delays)
     for changed in await definitions.register(servers.pool, registry.definitions):
         log.warning("definition.changed", definition=changed, advice="steps changed: raise the workflow's version")
+
+
+def _threads_check(threads: StepThreads) -> Check:
+    async def free() -> bool:
+        reason = threads.why_not_ready()
+        if reason is not None:
+            raise NotReady(reason)
+        return True
+
+    return free
 
 
 def _known_pools(registry: Registry) -> frozenset[str]:

@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
+from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import Claim, ExecutionStore
 from ratchet.state import decode_state
+
+from executor.loop_clock import LoopClock
 
 log = structlog.get_logger()
 
@@ -34,18 +37,43 @@ class Interrupted(Exception):
         self.interruption = interruption
 
 
+class RunningStep(NamedTuple):
+    """What runs under a claim just now."""
+
+    definition: WorkflowDefinition
+    step: StepDefinition
+    started_at: datetime
+    limit: timedelta
+
+
 class Held:
     """A claim in use, with the handle to stop the step that runs under it.
 
     `good_since` is when the database was last asked whether it holds, in seconds of the monotonic clock.
     """
 
-    def __init__(self, claim: Claim, good_since: float) -> None:
+    def __init__(self, claim: Claim, good_since: float, clock: LoopClock) -> None:
         self.claim = claim
         self.good_since = good_since
         self.state: Any = decode_state(claim.state)
         self.interruption: Interruption | None = None
         self.scope: asyncio.Timeout | None = None
+        self.task = asyncio.current_task()
+        self.running: RunningStep | None = None
+        self.blocked_seconds = 0.0
+        """How long its own code kept the event loop, and where that was seen."""
+        self.blocked_at = ""
+        self._clock = clock
+
+    def lost(self) -> float:
+        """Seconds that others have kept the loop since the process began: no time of this step."""
+        return self._clock.lost - self.blocked_seconds
+
+    def how_it_blocked(self) -> str:
+        """For the reason of a failure; empty for a step that let others run."""
+        if not self.blocked_seconds:
+            return ""
+        return f" (it blocked the event loop for {self.blocked_seconds:.1f} s in {self.blocked_at})"
 
     def move_to(self, claim: Claim, state: Any) -> None:
         """The claim after a commit, with the state it now stands on."""
@@ -68,10 +96,15 @@ class Held:
 class Holdings:
     """All claims in use. At shutdown `drain` waits for them."""
 
-    def __init__(self, store: ExecutionStore, metrics: ExecutorMetrics, *, lease: timedelta) -> None:
+    def __init__(
+        self, store: ExecutionStore, metrics: ExecutorMetrics, *, lease: timedelta, clock: LoopClock | None = None
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._interval = lease.total_seconds() / 3
+        self._clock = clock or LoopClock()
+        self.extended_at = time.monotonic()
+        """When the leases were last extended by whomever."""
         self._held: dict[UUID, Held] = {}
         self._guarded: dict[UUID, UUID] = {}
         self._reserved: set[tuple[UUID, str]] = set()
@@ -87,7 +120,7 @@ class Holdings:
 
         `asked_at`: a moment before the claim was asked for, in seconds of the monotonic clock.
         """
-        held = Held(claim, asked_at)
+        held = Held(claim, asked_at, self._clock)
         self._held[claim.token] = held
         self._empty.clear()
         self._metrics.running.set(len(self._held))
@@ -174,13 +207,21 @@ class Holdings:
         held = list(self._held.values())
         guarded = [(workflow_id, token) for token, workflow_id in self._guarded.items()]
         kept = await self._extend([(item.claim.workflow_id, item.claim.token) for item in held] + guarded)
-        if kept is None:
-            return
-        for item in held:
+        if kept is not None:
+            self.note_kept(held, kept, began)
+
+    def note_kept(self, asked: Sequence[Held], kept: set[UUID], asked_at: float) -> None:
+        """Which of the claims still hold; the others have their steps stopped. To be called in the loop's thread."""
+        self.extended_at = max(self.extended_at, asked_at)
+        for item in asked:
             if item.claim.token in kept:
-                item.good_since = began
+                item.good_since = max(item.good_since, asked_at)
             elif item.claim.token in self._held:
                 item.interrupt(Interruption.LOST)
+
+    def in_use(self) -> list[Held]:
+        """The claims that are held now. May be called from another thread."""
+        return list(self._held.values())
 
     async def _extend(self, pairs: list[tuple[UUID, UUID]]) -> set[UUID] | None:
         """The tokens that still hold; None when that could not be found out."""

@@ -4,6 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -40,11 +41,12 @@ from executor.decide import (
 )
 from executor.delivery import Delivery, Ending
 from executor.heed_dependencies import FIRST, Go, HeedDependencies, Hold
-from executor.holdings import Held, Holdings, Interrupted, Interruption
+from executor.holdings import Held, Holdings, Interrupted, Interruption, RunningStep
 from executor.leave import Leave
 from executor.outlet import Outlet
 from executor.rules import Rules
 from executor.run_step import Failed, Heartbeat, StepResult, Succeeded, run_step
+from executor.step_threads import StepThreads
 
 log = structlog.get_logger()
 
@@ -75,6 +77,7 @@ class RunWorkflow:
         leave: Leave,
         rules: Rules,
         metrics: ExecutorMetrics,
+        threads: StepThreads,
         call_http: CallHttp | None = None,
         dependencies: HeedDependencies | None = None,
         reach: Reach = nothing_happens,
@@ -86,6 +89,7 @@ class RunWorkflow:
         self._leave = leave
         self._rules = rules
         self._metrics = metrics
+        self._threads = threads
         self._dependencies = dependencies
         self._reach = reach
         self._call_http = call_http
@@ -158,7 +162,8 @@ class RunWorkflow:
             return Failed(damaged(claim.checkpoint_seq), False)
         if step.long_running:
             await delivery.acknowledge()
-        heartbeat = Heartbeat(step.heartbeat_timeout)
+        limit = self._rules.timeout_of(step)
+        heartbeat = None if step.heartbeat_timeout is None else Heartbeat(step.heartbeat_timeout, held.lost)
         context = StepContext(
             workflow_id=claim.workflow_id,
             step=step.id,
@@ -166,13 +171,16 @@ class RunWorkflow:
             correlation_id=claim.correlation_id,
             inputs={} if claim.inputs is None else orjson.loads(claim.inputs)["inputs"],
             idempotency_key=step_key(claim.workflow_id, step.id, claim.commits),
-            on_heartbeat=heartbeat,
+            on_heartbeat=heartbeat or _nothing_to_restart,
             call_http=self._call_http,
+            in_thread=partial(self._threads.run, definition.name, step.id),
         )
         code = self._registry.step(definition, claim.step_index)
-        return await run_step(
-            code, context, state, held=held, timeout=self._rules.timeout_of(step), heartbeat=heartbeat
-        )
+        held.running = RunningStep(definition, step, datetime.now(UTC), limit)
+        try:
+            return await run_step(code, context, state, held=held, timeout=limit, heartbeat=heartbeat)
+        finally:
+            held.running = None
 
     def _is_free(self, go: Go, step: StepDefinition, failure: Failure) -> bool:
         """Whether a failed attempt costs its workflow nothing, because it was made to find out for others."""
@@ -270,6 +278,10 @@ class RunWorkflow:
     def _stale(self, reason: str) -> Ending:
         self._metrics.stale.labels(reason).inc()
         return Ending.DONE
+
+
+def _nothing_to_restart() -> None:
+    """A sign of life of a step that has no heartbeat time limit."""
 
 
 def _stands_on_intact(claim: Claim, state: Any) -> bool:

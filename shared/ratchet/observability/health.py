@@ -13,6 +13,10 @@ Check = Callable[[], Awaitable[bool]]
 CHECK_SECONDS = 2.0
 
 
+class NotReady(Exception):
+    """What a check raises to say why, in words that anybody may read."""
+
+
 def health_routes(registry: CollectorRegistry, checks: Mapping[str, Check]) -> list[Route]:
     """Routes to mount in a service; `checks` are asked at each `/readyz`, all at once, each for at most 2 seconds."""
 
@@ -21,8 +25,10 @@ def health_routes(registry: CollectorRegistry, checks: Mapping[str, Check]) -> l
 
     async def readyz(_request: Request) -> Response:
         answers = dict(zip(checks, await asyncio.gather(*map(_ask, checks.values())), strict=True))
-        ready = all(answers.values())
-        return JSONResponse({"ready": ready, "checks": answers}, status_code=200 if ready else 503)
+        reasons = {name: answer for name, answer in answers.items() if isinstance(answer, str)}
+        ready = all(answer is True for answer in answers.values())
+        body = {"ready": ready, "checks": {name: answer is True for name, answer in answers.items()}}
+        return JSONResponse(body | ({"reasons": reasons} if reasons else {}), status_code=200 if ready else 503)
 
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -30,9 +36,11 @@ def health_routes(registry: CollectorRegistry, checks: Mapping[str, Check]) -> l
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
 
 
-async def _ask(check: Check) -> bool:
+async def _ask(check: Check) -> bool | str:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check()
+    except NotReady as reason:
+        return str(reason)
     except Exception:  # whatever a check fails with, it means "not ready"
         return False

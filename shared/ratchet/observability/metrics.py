@@ -38,6 +38,11 @@ class ExecutorMetrics:
         )
         self.parked = Counter("ratchet_parked_messages_total", "Messages set aside", registry=registry)
         self.running = Gauge("ratchet_running_workflows", "Workflows claimed by this executor", registry=registry)
+        self.hanging_threads = Gauge(
+            "ratchet_hanging_threads",
+            "Threads whose step was given up and whose function has not returned",
+            registry=registry,
+        )
         self.unserved_pools = Gauge(
             "ratchet_unserved_pools", "Pools of known workflows that no executor serves", registry=registry
         )

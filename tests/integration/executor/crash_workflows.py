@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,14 @@ awaiting = Workflow("awaiting")
 async def approve(ctx: StepContext, state: dict[str, Any]) -> dict[str, Any]:
     note(ctx)
     return state | {"inputs": ctx.inputs}
+
+
+hanging = Workflow("hanging")
+
+
+@hanging.step(timeout=0.2, retry=Retry())
+def hang(ctx: StepContext, state: dict[str, Any]) -> None:
+    """A plain function that cannot be stopped; it returns once its gate file is there."""
+    note(ctx)
+    while not gate_is_open():
+        time.sleep(0.01)

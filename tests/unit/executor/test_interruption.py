@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from executor.holdings import Held, Holdings, Interrupted, Interruption
+from executor.loop_clock import LoopClock
 from executor.run_step import Heartbeat
 from prometheus_client import CollectorRegistry
 from ratchet.observability.metrics import ExecutorMetrics
@@ -15,7 +16,9 @@ from ratchet.ports import Claim
 
 
 def held() -> Held:
-    return Held(Claim(uuid4(), uuid4(), "d", 1, "o", "c", 0, "a", 0, 0, 0, 0, None, "{}"), time.monotonic())
+    return Held(
+        Claim(uuid4(), uuid4(), "d", 1, "o", "c", 0, "a", 0, 0, 0, 0, None, "{}"), time.monotonic(), LoopClock()
+    )
 
 
 async def slow_to_stop(on_cancel: Any) -> None:
@@ -36,9 +39,16 @@ async def test_a_step_whose_time_is_over_can_be_interrupted() -> None:
 
 async def test_a_heartbeat_after_the_time_limit_is_no_error() -> None:
     heartbeat = Heartbeat(timedelta(milliseconds=10))
-    with pytest.raises(TimeoutError):
-        async with heartbeat.scope():
+
+    async def silent() -> None:
+        async with asyncio.timeout(None) as scope:
+            heartbeat.limit.start(scope)
             await slow_to_stop(heartbeat)
+
+    with pytest.raises(TimeoutError):
+        await silent()
+    heartbeat.limit.stop()
+    heartbeat()
 
 
 class Leases:

@@ -136,6 +136,19 @@ async def stop_intake(broker: RabbitBroker) -> None:
             subscriber._consumer_tag = None  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public way
 
 
+async def resume_intake(broker: RabbitBroker) -> None:
+    """Consume again after `stop_intake`.
+
+    Raises:
+        AMQPError: the broker is away. Safe to repeat.
+    """
+    for subscriber in broker.subscribers:
+        queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # type: ignore[attr-defined]  # noqa: SLF001  # no public way
+        if queue is not None and tag is None:
+            tag = await queue.consume(subscriber.consume, arguments=subscriber.consume_args)  # type: ignore[attr-defined]  # no public way
+            subscriber._consumer_tag = tag  # type: ignore[attr-defined]  # noqa: SLF001  # no public way
+
+
 def is_consuming(broker: RabbitBroker) -> bool:
     """Whether the connection stands and every subscriber has its consumer."""
     connection = broker._connection  # noqa: SLF001  # `ping` reads the same flag but needs a time limit

@@ -41,6 +41,8 @@ async def _check(http: httpx2.AsyncClient, name: str, url: str) -> Finding:
         return Finding(AREA, subject, Level.RED, found, f"Another program has the port: set RATCHET_{name}_URL")
     failing = [check for check, passed in checks.items() if not passed]
     if failing or response.status_code != httpx2.codes.OK:
-        found = f"not ready: {', '.join(failing) or response.status_code}"
+        reasons = answer.get("reasons") or {}
+        told = [f"{check} ({reasons[check]})" if check in reasons else check for check in failing]
+        found = f"not ready: {', '.join(told) or response.status_code}"
         return Finding(AREA, subject, Level.RED, found, "See its log; what it lacks is named here")
     return Finding(AREA, subject, Level.OK, f"ready at {url}")
