@@ -48,7 +48,7 @@ async def carry_out(
     """Write everything the decision means; the caller's transaction makes it hold."""
     match decision:
         case Plan():
-            await _do(transaction, row, decision, wish)
+            await put_into_effect(transaction, row, decision, correlation_id=wish.correlation_id)
             outcome = _outcome(decision, wish)
         case Refusal():
             outcome = RecoveryOutcome.REFUSED
@@ -70,9 +70,12 @@ def _outcome(plan: Plan, wish: Wish) -> RecoveryOutcome:
 _RESUMED = frozenset({WorkflowStatus.IN_PROGRESS, WorkflowStatus.COMPLETED})
 
 
-async def _do(transaction: RecoveryTransaction, row: WorkflowRow, plan: Plan, wish: Wish) -> None:
+async def put_into_effect(
+    transaction: RecoveryTransaction, row: WorkflowRow, plan: Plan, *, correlation_id: str
+) -> None:
+    """The row and the messages alone, for what is no recovery that anybody would want to read of."""
     await transaction.apply(row, plan.change)
-    messages = [_about(row, event, wish.correlation_id) for event in plan.events]
+    messages = [_about(row, event, correlation_id) for event in plan.events]
     if plan.wakes and plan.pool is not None:
         messages.append(_wake(row, plan.change.command_id, plan.pool))
     await transaction.post(messages)

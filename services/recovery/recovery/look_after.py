@@ -13,13 +13,13 @@ from ratchet.observability.metrics import RecoveryMetrics
 from ratchet.ports import Change, RecoveryStore, RecoveryTransaction, WorkflowRow
 
 from recovery import plan
-from recovery.carry_out import Wish, carry_out, gather_facts
+from recovery.carry_out import Wish, carry_out, gather_facts, put_into_effect
 from recovery.plan import Decision, Facts, Failing, Plan
 
 log = structlog.get_logger()
 
+FOUND_DAMAGE = "What the failed workflow stands on was verified"
 INNOCENT = "Its message was returned too often"
-UNTOLD = "Nobody looked after this failure yet"
 
 
 class Verdict(StrEnum):
@@ -126,17 +126,25 @@ async def _after_failure(transaction: RecoveryTransaction, row: WorkflowRow) -> 
         if isinstance(decision, Plan):
             await carry_out(transaction, row, decision, automatic("Tried again by itself", row))
             return Verdict.RECOVERING
-    wish = automatic(UNTOLD, row, RecoveryKind.LOOK_AFTER)
-    await carry_out(transaction, row, stand_by(facts), wish)
+    await await_person(transaction, row, stand_by(facts))
     return Verdict.FAILED
+
+
+async def await_person(transaction: RecoveryTransaction, row: WorkflowRow, standing: Plan) -> None:
+    """Nothing was recovered, so there is something to record only where a checkpoint turned out to be damaged."""
+    if standing.damaged or standing.detail is not None:
+        await carry_out(transaction, row, standing, automatic(FOUND_DAMAGE, row, RecoveryKind.LOOK_AFTER))
+    else:
+        await put_into_effect(transaction, row, standing, correlation_id=row.correlation_id)
 
 
 def stand_by(facts: Facts) -> Plan:
     """Stand on the newest intact checkpoint and wait for a person."""
     row, point = facts.row, newest_intact(facts.line)
     seq = row.checkpoint_seq if point is None or point.checkpoint is None else point.checkpoint.seq
-    reason = row.failure_reason or "unknown"
+    reason, detail = row.failure_reason or "unknown", None
     if point is None:
+        detail = "None of its checkpoints is intact"
         reason = f"{reason} (and none of its checkpoints is intact)"
     change = Change(
         status=WorkflowStatus.FAILED,
@@ -147,4 +155,5 @@ def stand_by(facts: Facts) -> Plan:
         recoveries=row.recoveries,
         needs_person=True,
     )
-    return Plan(change, (events.needs_attention(reason),), damaged=() if point is None else point.damaged)
+    damaged = () if point is None else point.damaged
+    return Plan(change, (events.needs_attention(reason),), damaged=damaged, detail=detail)

@@ -10,7 +10,7 @@ from ratchet.domain.definition import DEFAULT_POOL
 from ratchet.domain.errors import RatchetError
 from ratchet.domain.failure import Failure, sanitise
 from ratchet.domain.interruption import Interruption, QueueDepth
-from ratchet.domain.recovery import AUTOMATIC_LIMIT, RecoveryKind
+from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.domain.workflow import FailureKind, WorkflowStatus
 from ratchet.messages import events
 from ratchet.observability.metrics import RecoveryMetrics
@@ -19,7 +19,7 @@ from ratchet.recovery_ports import ScanCounts, ScanLedger
 
 from recovery import plan
 from recovery.carry_out import carry_out, gather_facts
-from recovery.look_after import UNTOLD, LookAfter, automatic, poison, reissue, stand_by
+from recovery.look_after import LookAfter, automatic, await_person, poison, reissue, stand_by
 from recovery.plan import Decision, Facts
 
 log = structlog.get_logger()
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 FOUND = "Found interrupted by the restart scan"
 UNATTENDED_AFTER = timedelta(seconds=10)
 
+UNREADABLE_ROW = "What is stored of this workflow cannot be read"
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RatchetError)
 """What reading a damaged row raises; outages are none of these."""
 
@@ -146,8 +147,7 @@ class RestartScan:
                 await self._look_after.settle(transaction, row, None)
         except UNREADABLE:
             log.exception("workflow.unreadable", workflow_id=str(row.id), correlation_id=row.correlation_id)
-            wish = automatic(UNTOLD, row, RecoveryKind.LOOK_AFTER)
-            await carry_out(transaction, row, stand_by(_blind(row)), wish)
+            await await_person(transaction, row, replace(stand_by(_blind(row)), detail=UNREADABLE_ROW))
 
     def _report(self, row: WorkflowRow, *, is_resumed: bool) -> None:
         self._metrics.rescues.labels("resumed" if is_resumed else "failed").inc()
@@ -170,7 +170,7 @@ async def _rescue_apart(transaction: RecoveryTransaction, row: WorkflowRow, when
     except UNREADABLE as error:
         # What is stored for this one cannot be read. It must not come up again and again before all the others.
         log.exception("workflow.unreadable", workflow_id=str(row.id), correlation_id=row.correlation_id)
-        reason = f"What is stored of this workflow cannot be read ({type(error).__name__})"
+        reason = f"{UNREADABLE_ROW} ({type(error).__name__})"
         failure = Failure(FailureKind.INTERRUPTED, "Unreadable", sanitise(reason))
         decision = plan.failed(_blind(row), failure, message=events.PERMANENT)
         await carry_out(transaction, row, decision, automatic(FOUND, row))

@@ -81,8 +81,8 @@ def _counts(seen: BulkRecovery) -> Text:
     parts = (
         (seen.verified, "verified", "green"),
         (seen.relapsed, "relapsed", "bold red"),
-        (seen.failed, "failed", "red"),
-        (seen.skipped, "skipped", "yellow"),
+        (seen.failed, "not recoverable", "red"),
+        (seen.skipped, "left alone", "yellow"),
         (seen.open, "under way", "cyan"),
         (seen.pending, "waiting", "dim"),
     )

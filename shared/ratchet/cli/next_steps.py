@@ -5,10 +5,13 @@ from rich.text import Text
 from ratchet.client.results import WorkflowView
 from ratchet.domain.workflow import WorkflowStatus
 
+POISONED = "This step has stopped the process of every executor that ran it. Mend its cause before it runs again."
+
 
 def next_steps(view: WorkflowView) -> list[Text]:
     """Commands that fit where the workflow stands; none when there is nothing to do."""
-    return [Text.assemble((f"{what:<24}", "dim"), f"ratchet {command}") for what, command in _commands(view)]
+    steps = [Text.assemble((f"{what:<24}", "dim"), f"ratchet {command}") for what, command in _commands(view)]
+    return [Text(POISONED, style="bold red"), *steps] if steps and view.failure_kind == "poison" else steps
 
 
 def _commands(view: WorkflowView) -> list[tuple[str, str]]:

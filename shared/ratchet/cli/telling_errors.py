@@ -31,7 +31,7 @@ _HINTS_BY_TYPE = {
 
 _HINTS = {
     401: "The token is not accepted: it may be too old or from another platform. For development: ratchet token",
-    403: "Only the owner, support or admins may do that. Ask as somebody else: --as NAME --role ROLE",
+    403: "Ask somebody who has that, or, in development, as somebody else: --as NAME --role ROLE",
     404: "See which there are: ratchet list",
     409: "See where it stands: ratchet status ID",
 }

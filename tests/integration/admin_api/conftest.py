@@ -16,6 +16,7 @@ from local_stack.servers import RunningServers
 from ratchet.settings import Settings, load_settings
 
 from tests.integration.admin_api.admin_stage import SECRET, TABLES, Rows, ScriptedRecovery
+from tests.integration.admin_api.dashboard_visitor import Browser
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,10 @@ async def recovery(rows: Rows, settings: Settings) -> AsyncIterator[ScriptedReco
     async with await aio_pika.connect(settings.amqp_url.get_secret_value()) as connection:
         await recovery.consume(connection)
         yield recovery
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(app: FastAPI, rows: Rows) -> AsyncIterator[Browser]:
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://dashboard") as http:
+        yield Browser(http)

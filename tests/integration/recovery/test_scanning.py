@@ -8,6 +8,7 @@ import pytest
 from ratchet.domain.interruption import QueueDepth
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.domain.workflow import WorkflowStatus
+from recovery.look_after import Verdict
 
 from tests.integration.recovery.recovery_stage import CHAIN, RecoveryStage
 
@@ -196,3 +197,19 @@ async def test_a_workflow_without_an_intact_checkpoint_fails_and_its_owner_is_to
     row = await stage.row(claim.workflow_id)
     assert (row["word"], row["requires_manual_intervention"]) == ("Failed", True)
     assert "WORKFLOW_RECOVERY_FAILED" in stage.listener.told(claim.workflow_id)
+
+
+async def test_a_failure_that_was_only_looked_at_is_no_recovery_and_no_audit_entry(stage: RecoveryStage) -> None:
+    workflow_id = await stage.failed_at("c")
+    assert await stage.look_after(workflow_id) is Verdict.FAILED
+    assert (await stage.row(workflow_id))["requires_manual_intervention"]
+    assert await stage.pool.fetchval("SELECT count(*) FROM recovery_attempts") == 0
+    assert await stage.pool.fetchval("SELECT count(*) FROM audit_log") == 0
+
+
+async def test_a_failure_whose_checkpoint_turned_out_to_be_damaged_is_written_down(stage: RecoveryStage) -> None:
+    workflow_id = await stage.failed_at("c")
+    await stage.pool.execute("UPDATE checkpoints SET state = '{}' WHERE workflow_id = $1 AND seq = 2", workflow_id)
+    await stage.look_after(workflow_id)
+    [found] = await stage.pool.fetch("SELECT kind, damaged_checkpoints, checkpoint_seq FROM recovery_attempts")
+    assert (found["kind"], found["damaged_checkpoints"], found["checkpoint_seq"]) == ("look-after", [2], 1)

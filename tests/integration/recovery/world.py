@@ -19,6 +19,7 @@ from executor.outlet import Outlet
 from executor.resume_workflow import ResumeWorkflow
 from executor.rules import Rules
 from executor.run_workflow import RunWorkflow
+from executor.step_threads import StepThreads
 from ratchet import PermanentError, Retry, StepContext, TransientError, Workflow
 from ratchet.adapters.postgres import outbox
 from ratchet.adapters.postgres.execution import PostgresExecution
@@ -290,6 +291,7 @@ class World:
             leave=Leave(store=store, outlet=outlet, rules=rules, metrics=self.metrics),
             rules=rules,
             metrics=self.metrics,
+            threads=StepThreads(self.metrics, limit=10),
             reach=script.reach,
         )
         resume = ResumeWorkflow(

@@ -66,6 +66,11 @@ def test_a_skip_counts_once_the_workflow_has_moved_on() -> None:
     assert stage(recovery(kind="skip"), workflow("Completed"), history()) == "verified"
 
 
+def test_a_step_that_was_left_out_is_not_said_to_have_passed() -> None:
+    skipped = stage_of(recovery(kind="skip"), workflow("Completed"), history())
+    assert (skipped.name, "passed" in skipped.text) == ("verified", False)
+
+
 @pytest.mark.parametrize("told", ["verified", "relapsed", "superseded"])
 def test_what_the_recovery_service_has_found_out_counts(told: str) -> None:
     assert stage(recovery(), workflow(), history(verification=told)) == told

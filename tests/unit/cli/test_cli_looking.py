@@ -41,6 +41,22 @@ def test_status_of_a_failed_workflow_says_what_can_be_done(shell: Shell) -> None
     assert f"ratchet recover {ID}" in shell("status", ID).out
 
 
+def test_a_step_that_kills_its_process_is_not_offered_again_without_a_word(shell: Shell) -> None:
+    shell.answers(f"GET /workflows/{ID}/history", says(200, history()))
+    shell.answers(f"GET /workflows/{ID}", says(200, FAILED))
+    assert "stopped the process" not in shell("status", ID).out
+    shell.answers(f"GET /workflows/{ID}", says(200, FAILED | {"failureKind": "poison"}))
+    assert "stopped the process of every executor" in shell("status", ID).out
+
+
+def test_a_refusal_names_the_role_that_is_needed_and_no_other(shell: Shell) -> None:
+    needed = "This needs the owner of the workflow, or the role admin."
+    shell.answers(f"POST /workflows/{ID}/recover", problem(403, "Not allowed", needed))
+    ended = shell("recover", ID)
+    assert needed in ended.err
+    assert "support" not in ended.err
+
+
 def test_the_state_is_shown_on_demand(shell: Shell) -> None:
     shell.answers(f"GET /workflows/{ID}", says(200, FAILED | {"state": {"orderId": 17, "note": "\x1b[2J"}}))
     shell.answers(f"GET /workflows/{ID}/history", says(200, history()))

@@ -6,7 +6,7 @@ from ratchet.domain.json_diff import ChangeKind
 from starlette.datastructures import URL
 from starlette.responses import RedirectResponse, Response
 
-from admin_api.dashboard.doings import DOINGS, Doing, seen_mark, statuses_to_set
+from admin_api.dashboard.doings import DOINGS, Doing, seen_mark, statuses_to_set, warning_of
 from admin_api.dashboard.own_api import Json, Refused
 from admin_api.dashboard.visit import Visit, new_key
 
@@ -14,6 +14,11 @@ CHANGED = {
     "title": "The workflow has changed since you opened this page",
     "status": 409,
     "detail": "Nothing was done. What is below shows it as it is now: look again before you go on.",
+}
+NOT_SURE = {
+    "title": "Tick that you have read the warning",
+    "status": 422,
+    "detail": "Nothing was done. This cannot be taken back, so it is asked for twice.",
 }
 NO_REASON = {
     "title": "Say why",
@@ -34,6 +39,8 @@ async def act(visit: Visit) -> Response:
         return await _form(visit, doing, workflow, problem=CHANGED)
     if not visit.form.get("reason", "").strip():
         return await _form(visit, doing, workflow, problem=NO_REASON)
+    if warning_of(doing, workflow) is not None and visit.form.get("sure") != "yes":
+        return await _form(visit, doing, workflow, problem=NOT_SURE)
     path = doing.api_path(workflow["workflowId"])
     try:
         answer = await visit.api.post(path, _body(doing, visit.form), key=visit.form.get("key", "") or new_key())
@@ -84,6 +91,7 @@ async def _form(visit: Visit, doing: Doing, workflow: Json, *, problem: Json | N
         "problem": problem,
         "allowed": doing.is_allowed(visit.principal, workflow),
         "consequence": doing.consequence(workflow),
+        "warning": warning_of(doing, workflow),
         "preview": None,
         "checkpoints": [],
         "statuses": statuses_to_set(workflow) if doing.name == "override" else [],

@@ -124,6 +124,27 @@ DOINGS: Mapping[str, Doing] = {
 }
 
 
+_RUNS_IT_AGAIN = frozenset({"recover", "retry", "restore"})
+
+
+def warning_of(doing: Doing, workflow: Json) -> str | None:
+    """What somebody who goes on has to have read; None where nothing is dangerous."""
+    if doing.name in _RUNS_IT_AGAIN and workflow["failureKind"] == "poison":
+        return (
+            f"The step {_step(workflow)} has stopped the process of every executor that ran it, and whatever else ran "
+            "there began again. It will do so again unless its cause is mended. If it is not, leave it alone."
+        )
+    if doing.name == "restore" and workflow["status"] in _ENDED:
+        return (
+            f"This workflow is {workflow['status']}: everybody takes it for ended. A restore undoes that: the steps "
+            "after the checkpoint do once more whatever they did outside."
+        )
+    return None
+
+
+_ENDED = frozenset(status.value for status in FINAL)
+
+
 def offered(me: Principal, workflow: Json) -> list[Doing]:
     """What this person may do to this workflow now."""
     return [doing for doing in DOINGS.values() if doing.is_allowed(me, workflow)]

@@ -81,6 +81,8 @@ def _resumed_to(stage: str, recovery: Json) -> Stage:
     step = recovery.get("resumedStep")
     match stage:
         case "verified":
+            if recovery.get("kind") == "skip":
+                return Stage(stage, "The step was left out, and the workflow went on without it.")
             return Stage(stage, "Verified: the step that had failed has passed.")
         case "relapsed":
             return Stage(stage, "Failed again since. See the newest attempt for the reason.")

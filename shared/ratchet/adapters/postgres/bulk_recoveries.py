@@ -114,7 +114,7 @@ class PostgresBulkTransaction(PostgresTransaction):
     async def end_bulk(self, bulk: BulkRequest, state: BulkState, detail: str | None) -> None:
         """The batch is over: items that were not begun are skipped; it is audited."""
         await self._connection.execute(END, bulk.id, state.value, detail)
-        await self._connection.execute(SKIP_REST, bulk.id, f"The batch was {state} first")
+        await self._connection.execute(SKIP_REST, bulk.id, f"Not begun: the batch was {state} before its turn")
         progress = progress_of(await self._connection.fetch(PROGRESS, bulk.id))
         entry = AuditEntry(
             actor=SYSTEM,
