@@ -18,6 +18,10 @@ GRANT SELECT ON alembic_version TO ratchet_executor, ratchet_recovery, ratchet_n
 GRANT SELECT, INSERT, UPDATE ON workflow_definitions TO ratchet_executor;
 GRANT SELECT ON workflow_definitions TO ratchet_recovery, ratchet_notifier, ratchet_admin_api;
 
+-- Executors that are there, and what they can run: each writes its own, and forgets those that are long gone.
+GRANT SELECT, INSERT, UPDATE, DELETE ON executors, executor_definitions TO ratchet_executor;
+GRANT SELECT ON executors, executor_definitions TO ratchet_recovery, ratchet_admin_api;
+
 -- Workflows: accepted and advanced by executors, moved by recovery where something went wrong, never deleted.
 GRANT SELECT, INSERT, UPDATE ON workflow_instances TO ratchet_executor;
 GRANT SELECT, UPDATE ON workflow_instances TO ratchet_recovery;

@@ -14,11 +14,14 @@ from uuid import UUID
 
 from ratchet.domain.checkpoint import Position
 from ratchet.domain.definition import WorkflowDefinition
+from ratchet.domain.errors import ClaimForgotten as ClaimForgotten
+from ratchet.domain.errors import Fenced as Fenced
 from ratchet.domain.failure import Failure
 from ratchet.domain.interruption import Interruption
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome, StoredCheckpoint
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.envelope import Incoming, Outgoing
+from ratchet.presence_ports import KeepsAside
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +184,6 @@ class Committed(NamedTuple):
     """Message id → outbox row of what was written to the outbox and is to be published now."""
 
 
-class Fenced(Exception):
-    """The claim was lost before the commit: nothing was written, and nothing may be."""
-
-
-class ClaimForgotten(ConnectionError):
-    """The database died and came back without a start or claim it had answered: the message has to be handled anew."""
-
-
 class InputsVerdict(StrEnum):
     """What became of the inputs of an upstream `step.execute`."""
 
@@ -344,7 +339,7 @@ class RecoveryRecord:
     lost_executor: str | None = None
 
 
-class RecoveryTransaction(Protocol):
+class RecoveryTransaction(KeepsAside, Protocol):
     """One transaction of the recovery service; nothing of it holds until the block it came from ends well."""
 
     async def is_recorded(self, recovery_id: str) -> bool:

@@ -126,6 +126,34 @@ class BulkStore(Protocol):
         """Everything within the block happens, or nothing; posted messages are published when it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sleeper:
+    """A workflow that somebody can run by now; `is_woken` if its command is all that it needs."""
+
+    workflow_id: UUID
+    command_id: str
+    correlation_id: str
+    pool: str
+    is_woken: bool
+
+
+class UnservedTransaction(RecoveryTransaction, Protocol):
+    """A transaction about workflows that nobody can run."""
+
+    async def set_aside(self, *, older_than: timedelta) -> int:
+        """Keep apart those that nothing has happened to for this long and that nobody can run; how many they were."""
+
+    async def wake(self, *, limit: int) -> list[Sleeper]:
+        """Those that somebody can run by now are no longer set aside."""
+
+
+class UnservedStore(Protocol):
+    """Where workflows are kept that nobody can run."""
+
+    def transaction(self) -> AbstractAsyncContextManager[UnservedTransaction]:
+        """Everything within the block happens, or nothing; posted messages are published when it has."""
+
+
 class AuditSealer(Protocol):
     """Puts audit entries into the chain."""
 

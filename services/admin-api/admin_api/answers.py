@@ -1,7 +1,7 @@
 """What the routes answer, as it looks on the wire."""
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,6 +70,11 @@ class WorkflowAnswer(WorkflowSummary):
     requests: list[RequestOnItsWay] = Field(description="Asked for and not answered yet, oldest first.")
     archived: bool = Field(description="It lies in the archive, from where a restore or recovery brings it back.")
     archived_at: datetime | None
+    held_up_by: Literal["no-executor", "line"] | None = Field(
+        description="Why it does not go on though it should: no executor can run it now (it goes on by itself when one "
+        "can), or its retry is due (`nextAttemptAt` is past) and waits in line."
+    )
+    held_up_since: datetime | None
 
 
 class Attempt(View):
@@ -205,6 +210,16 @@ class DependencyStanding(View):
     probe_at: datetime | None = Field(description="When the next step may try, if it is open.")
 
 
+class Unserved(View):
+    """Workflows that no executor can run now: none has their definition and serves the pool of their step."""
+
+    definition: str
+    version: int
+    pool: str
+    workflows: int
+    since: datetime
+
+
 class Overview(View):
     """How the platform stands."""
 
@@ -213,6 +228,9 @@ class Overview(View):
     in_progress: int = Field(description="Accepted or between two steps.")
     waiting_for_retry: int = Field(description="Due later: a retry, or a step whose dependency is down.")
     waiting_for_command: int
+    waiting_in_line: int = Field(description="Their retry is due and waits behind other commands of its pool.")
+    without_executor: int = Field(description="No executor can run them now; they go on by themselves when one can.")
+    unserved: list[Unserved] = Field(description="What these need, the most wanted first; at most 20.")
     outbox: int = Field(description="Messages that are committed and not yet confirmed by the broker.")
     oldest_message_at: datetime | None = Field(description="Since when the oldest of them waits.")
     parked: int = Field(description="Messages that nobody could act on, neither replayed nor discarded yet.")

@@ -64,12 +64,15 @@ class Lookout:
 
     async def _ask(self) -> Overview:
         counts = await self._reader.counts()
+        unserved = [asdict(item) for item in await self._reader.unserved()] if counts.without_executor else []
         named = await self._reader.named()
         queues = await self._queues(named.pools)
         broker = {"broker_reachable": queues is not None, "queues": queues or []}
         dependencies = await self._dependencies(named.dependencies)
         silent = {"recovery_silent_since": silent_since(counts, unscanned_after=self._unscanned_after)}
-        return Overview.model_validate(asdict(counts) | broker | silent | {"dependencies": dependencies})
+        return Overview.model_validate(
+            asdict(counts) | broker | silent | {"dependencies": dependencies, "unserved": unserved}
+        )
 
     async def _queues(self, pools: Sequence[str]) -> list[QueueState] | None:
         try:

@@ -96,6 +96,7 @@ _KINDS: dict[Problem, ProblemType] = {
     Problem.BAD_REQUEST: ProblemType.INVALID_REQUEST,
     Problem.NO_INTACT_CHECKPOINT: ProblemType.RECOVERY_FAILED,
     Problem.DEFINITION_CHANGED: ProblemType.DEFINITION_CHANGED,
+    Problem.NO_EXECUTOR: ProblemType.NO_EXECUTOR,
     Problem.UNKNOWN_DEFINITION: ProblemType.DEFINITION_CHANGED,
 }
 

@@ -10,12 +10,16 @@ import orjson
 import structlog
 from pydantic import ValidationError
 from ratchet.authoring import Registry
+from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.commands import MAX_BULK, StartWorkflow, decode, explain
 from ratchet.messages.envelope import MAX_BODY_BYTES, MAX_BULK_BYTES, Incoming
+from ratchet.messages.routes import to_pool
 from ratchet.observability.metrics import ExecutorMetrics
-from ratchet.ports import Claim, ExecutionStore, NewWorkflow, ParkingLot, StartVerdict
+from ratchet.ports import Claim, ExecutionStore, MessagePublisher, NewWorkflow, ParkingLot, StartVerdict
+from ratchet.presence_ports import Catalog
 
+from executor.decide import continue_command
 from executor.delivery import Delivery, Ending
 from executor.holdings import Holdings
 from executor.resume_workflow import ResumeWorkflow
@@ -36,6 +40,8 @@ class AcceptStart:
         resume: ResumeWorkflow,
         holdings: Holdings,
         parking: ParkingLot,
+        catalog: Catalog,
+        publisher: MessagePublisher,
         metrics: ExecutorMetrics,
         slots: int,
     ) -> None:
@@ -45,6 +51,8 @@ class AcceptStart:
         self._resume = resume
         self._holdings = holdings
         self._parking = parking
+        self._catalog = catalog
+        self._publisher = publisher
         self._metrics = metrics
         self._slots = asyncio.Semaphore(slots)
         self._unpacking = asyncio.Lock()
@@ -66,7 +74,7 @@ class AcceptStart:
         begun: list[asyncio.Task[None]] = []
         try:
             # Arrays are unpacked one after the other: those whose turn has not come wait as the bytes they came in.
-            async with self._unpacking:
+            async with self._unpacking, self._catalog.unpacking():
                 for part in _parts(message.body):
                     await self._slots.acquire()
                     task = asyncio.create_task(self._accept_part(message, part, shared))
@@ -90,14 +98,15 @@ class AcceptStart:
             await self._parking.park(message, str(error), part=part)
 
     async def _accept(self, command: StartWorkflow, delivery: Delivery) -> Ending:
-        workflow = self._resolve(command, delivery)
+        definition, is_here = await self._look_up(command)
+        workflow = _resolved(command, definition, delivery, claims=is_here)
         asked_at = time.monotonic()
         match await self._store.start(workflow):
             case StartVerdict.NEW:
                 self._metrics.started.inc()
                 claim = _fresh_claim(workflow)
                 if claim is None:
-                    return Ending.DONE
+                    return await self._hand_on(workflow, definition.steps[0])
                 with self._holdings.reserve(workflow.workflow_id, workflow.command_id):
                     return await self._run(claim, delivery, asked_at)
             case StartVerdict.AGAIN:
@@ -108,25 +117,53 @@ class AcceptStart:
             case StartVerdict.CONFLICT:
                 raise MalformedMessage(f"Workflow {command.workflow_id} exists with other content")
 
-    def _resolve(self, command: StartWorkflow, delivery: Delivery) -> NewWorkflow:
-        definition = self._registry.find(command.definition, command.version)
+    async def _look_up(self, command: StartWorkflow) -> tuple[WorkflowDefinition, bool]:
+        """The definition, and whether its code is here; else the others are asked what they have registered.
+
+        That this executor does not have it proves nothing: during a release others do.
+        """
+        name, version = command.definition, command.version
+        if version is None:
+            version = self._catalog.newest(name)
+        definition = self._registry.find(name, version)
+        if definition is not None:
+            return definition, True
+        definition = await self._catalog.find(name, command.version)
         if definition is None:
-            version = "" if command.version is None else f" version {command.version}"
-            raise MalformedMessage(f"No executor knows a workflow {command.definition!r}{version}")
-        first = definition.steps[0]
-        return NewWorkflow(
-            workflow_id=command.workflow_id,
-            definition=definition.name,
-            version=definition.version,
-            owner_id=command.owner_id,
-            input=orjson.dumps(command.input).decode(),
-            content_hash=command.content_hash(),
-            correlation_id=delivery.correlation_id,
-            command_id=delivery.command_id,
-            first_step=first.id,
-            first_step_waits=first.waits_for_command,
-            claim=None if first.waits_for_command else uuid4(),
-        )
+            which = "" if command.version is None else f" version {command.version}"
+            raise MalformedMessage(f"No executor ever registered a workflow {name!r}{which}")
+        return definition, self._registry.find(name, definition.version) is not None
+
+    async def _hand_on(self, workflow: NewWorkflow, first: StepDefinition) -> Ending:
+        """To the executors that have the code; if this process ends before, the start comes again and finds its row."""
+        if not workflow.first_step_waits:
+            again = continue_command(
+                workflow.workflow_id,
+                workflow.command_id,
+                to_pool(first.pool),
+                correlation_id=workflow.correlation_id,
+            )
+            await self._publisher.publish([again])
+        return Ending.DONE
+
+
+def _resolved(
+    command: StartWorkflow, definition: WorkflowDefinition, delivery: Delivery, *, claims: bool
+) -> NewWorkflow:
+    first = definition.steps[0]
+    return NewWorkflow(
+        workflow_id=command.workflow_id,
+        definition=definition.name,
+        version=definition.version,
+        owner_id=command.owner_id,
+        input=orjson.dumps(command.input).decode(),
+        content_hash=command.content_hash(),
+        correlation_id=delivery.correlation_id,
+        command_id=delivery.command_id,
+        first_step=first.id,
+        first_step_waits=first.waits_for_command,
+        claim=uuid4() if claims and not first.waits_for_command else None,
+    )
 
 
 def _parts(body: bytes) -> list[Any]:

@@ -17,6 +17,7 @@ from ratchet.adapters.parking import Parking
 from ratchet.adapters.postgres import definitions
 from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.execution import PostgresExecution
+from ratchet.adapters.postgres.presence import PostgresPresence
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, resume_intake, stop_intake
 from ratchet.adapters.rabbitmq.publisher import Publisher
@@ -35,6 +36,7 @@ from ratchet.settings import Settings
 from starlette.applications import Starlette
 
 from executor.accept_start import AcceptStart
+from executor.be_present import BePresent
 from executor.drive_step import DriveStep
 from executor.heed_dependencies import HeedDependencies
 from executor.hold_intake import HoldIntake
@@ -88,6 +90,8 @@ class _Servers:
 class _Parts:
     servers: _Servers
     store: PostgresExecution
+    presence: PostgresPresence
+    present: BePresent
     holdings: Holdings
     outlet: Outlet
     call_http: HttpCaller
@@ -112,7 +116,10 @@ async def _start(
     http = HttpCaller(EgressRules.of(settings.http_allow))
     stack.push_async_callback(http.close)
     dependencies = await _dependencies(settings, registry, metrics, stack)
-    parts = _Parts(servers, store, holdings, outlet, http, reach, dependencies, threads)
+    presence = PostgresPresence(servers.pool, executor=name)
+    present = BePresent(presence)
+    await present.arrive(registry.definitions, settings.pools)
+    parts = _Parts(servers, store, presence, present, holdings, outlet, http, reach, dependencies, threads)
     subscriber_of = _pipeline(settings, registry, metrics, rules, parts)
     for pool in settings.pools:
         consume(
@@ -129,10 +136,11 @@ async def _start(
     hold = HoldIntake(
         threads, holdings, stop=partial(stop_intake, servers.broker), resume=partial(resume_intake, servers.broker)
     )
-    for work in (holdings.keep_leases(), watch.run(), hold.run(), clock.run()):
+    for work in (holdings.keep_leases(), watch.run(), hold.run(), clock.run(), present.keep()):
         stack.push_async_callback(end_task, asyncio.create_task(work))
     await servers.broker.start()
     stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
+    stack.push_async_callback(present.leave)
     await servers.publisher.publish([_scan_request()])
     log.info("executor.ready", executor=name, pools=list(settings.pools), workflows=len(registry.definitions))
 
@@ -147,7 +155,7 @@ def _pipeline(
         registry=registry,
         holdings=parts.holdings,
         outlet=parts.outlet,
-        leave=Leave(store=store, outlet=parts.outlet, rules=rules, metrics=metrics),
+        leave=Leave(store=store, outlet=parts.outlet, rules=rules, presence=parts.presence, metrics=metrics),
         rules=rules,
         metrics=metrics,
         threads=parts.threads,
@@ -172,6 +180,8 @@ def _pipeline(
         resume=resume,
         holdings=parts.holdings,
         parking=parking,
+        catalog=parts.present,
+        publisher=publisher,
         metrics=metrics,
         slots=settings.prefetch,
     )

@@ -20,6 +20,7 @@ from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.parked_rows import ParkedRows
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
+from ratchet.adapters.postgres.unserved import PostgresUnserved
 from ratchet.adapters.postgres.watches import PostgresWatches
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
@@ -38,6 +39,7 @@ from ratchet.settings import Settings
 from starlette.applications import Starlette
 
 from recovery.archive_workflows import Ages, ArchiveWorkflows
+from recovery.await_executors import AwaitExecutors
 from recovery.handle_command import HandleCommand
 from recovery.look_after import LookAfter
 from recovery.relay_outbox import RelayOutbox
@@ -74,6 +76,10 @@ class _Servers:
     broker: RabbitBroker
     parked: ParkedQueue
 
+    def unserved(self, metrics: RecoveryMetrics) -> AwaitExecutors:
+        """What is kept aside because nobody can run it."""
+        return AwaitExecutors(PostgresUnserved(PostgresRecovery(self.pool, self.publisher)), metrics)
+
 
 async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitStack, checks: dict[str, Check]) -> None:
     servers = await _connect(settings, stack)
@@ -107,6 +113,7 @@ def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics:
     return RestartScan(
         store=PostgresRecovery(servers.pool, servers.publisher),
         ledger=PostgresScanLedger(servers.pool),
+        unserved=servers.unserved(metrics),
         look_after=look_after,
         metrics=metrics,
         rules=Rules(when, settings.recovery_concurrency),
@@ -127,6 +134,7 @@ def _background(
         SealAudit(sealer, metrics, waiting=sealer.unsealed).run(),
         ArchiveWorkflows(PostgresArchive(pool), metrics, ages=_ages(settings)).run(),
         TendParked(servers.parked, metrics).run(),
+        servers.unserved(metrics).run(),
         _ask_for_scans(publisher, settings),
     ]
 
@@ -161,6 +169,7 @@ def _gauge_reader(pool: asyncpg.Pool, metrics: RecoveryMetrics) -> Callable[[], 
     async def read() -> None:
         numbers = await gauges.read(pool)
         metrics.needing_attention.set(numbers.needing_attention)
+        metrics.unserved.set(numbers.unserved)
         metrics.outbox.set(numbers.outbox)
         metrics.outbox_age.set(numbers.outbox_seconds)
         metrics.watched.set(numbers.watched)

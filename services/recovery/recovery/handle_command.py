@@ -10,6 +10,7 @@ from ratchet.ports import RecoveryRecord, RecoveryStore, RecoveryTransaction, Wo
 
 from recovery import plan
 from recovery.carry_out import Wish, carry_out, gather_facts
+from recovery.heed_presence import heed_presence
 from recovery.plan import Decision, Facts, Refusal
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ class HandleCommand:
                 outcome = await _from_archive(transaction, request, wish)
             else:
                 decision = decide(kind, request, await gather_facts(transaction, row))
+                decision = await heed_presence(transaction, row, decision)
                 outcome = await carry_out(transaction, row, decision, wish)
         self._metrics.commands.labels(kind.value, outcome.value).inc()
         log.info(

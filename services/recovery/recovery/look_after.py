@@ -14,6 +14,7 @@ from ratchet.ports import Change, RecoveryStore, RecoveryTransaction, WorkflowRo
 
 from recovery import plan
 from recovery.carry_out import Wish, carry_out, gather_facts, put_into_effect
+from recovery.heed_presence import heed_presence, is_served
 from recovery.plan import Decision, Facts, Failing, Plan
 
 log = structlog.get_logger()
@@ -32,6 +33,8 @@ class Verdict(StrEnum):
     POISON = "poison"
     REISSUED = "reissued"
     """Unfinished work, such as an innocent neighbour of a poison message: it got a new command."""
+    UNSERVED = "unserved"
+    """Unfinished work that nobody can run now: kept aside until somebody can."""
     STALE = "stale"
     UNKNOWN = "unknown"
     """There is no such workflow."""
@@ -77,6 +80,9 @@ class LookAfter:
         if row.recoveries >= AUTOMATIC_LIMIT and not is_innocent:
             await carry_out(transaction, row, poison(facts), automatic(INNOCENT, row))
             return Verdict.POISON
+        if not await is_served(transaction, facts):
+            await transaction.keep_aside(row.id)
+            return Verdict.UNSERVED
         await reissue(transaction, facts, INNOCENT, counted=not is_innocent)
         return Verdict.REISSUED
 
@@ -123,6 +129,7 @@ async def _after_failure(transaction: RecoveryTransaction, row: WorkflowRow) -> 
     definition = facts.definition
     if definition is not None and definition.recovers_automatically and row.recoveries == 0:
         decision = plan.from_newest_intact(facts, recoveries=1, fresh_start=True, reason="Tried again by itself")
+        decision = await heed_presence(transaction, row, decision)
         if isinstance(decision, Plan):
             await carry_out(transaction, row, decision, automatic("Tried again by itself", row))
             return Verdict.RECOVERING

@@ -18,6 +18,7 @@ from ratchet.ports import RecoveryStore, RecoveryTransaction, WorkflowRow
 from ratchet.recovery_ports import ScanCounts, ScanLedger
 
 from recovery import plan
+from recovery.await_executors import AwaitExecutors
 from recovery.carry_out import carry_out, gather_facts
 from recovery.look_after import LookAfter, automatic, await_person, poison, reissue, stand_by
 from recovery.plan import Decision, Facts
@@ -56,6 +57,7 @@ class RestartScan:
         *,
         store: RecoveryStore,
         ledger: ScanLedger,
+        unserved: AwaitExecutors,
         look_after: LookAfter,
         metrics: RecoveryMetrics,
         rules: Rules,
@@ -63,6 +65,7 @@ class RestartScan:
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._unserved = unserved
         self._look_after = look_after
         self._metrics = metrics
         self._rules = rules
@@ -77,6 +80,7 @@ class RestartScan:
             may_rescue = await self._consult_breaker()
             # Read before the rows are: a message that arrives in between then only makes the scan more careful.
             when = replace(self._rules.when, depths=await self._senses.depths())
+            await self._unserved.set_aside()
             counts = await self._scan(when, may_rescue)
             await self._ledger.scanned(counts)
         await self._senses.observe()

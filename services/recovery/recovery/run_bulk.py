@@ -13,6 +13,7 @@ from ratchet.recovery_ports import BulkItem, BulkRequest, BulkStore, BulkTransac
 
 from recovery import plan
 from recovery.carry_out import Wish, carry_out, gather_facts
+from recovery.heed_presence import heed_presence
 from recovery.plan import Plan
 
 log = structlog.get_logger()
@@ -78,7 +79,7 @@ async def _recover(transaction: BulkTransaction, bulk: BulkRequest, item: BulkIt
     if row is None:
         return ItemResult(item, ItemOutcome.SKIPPED, "It is archived")
     facts = await gather_facts(transaction, row)
-    decision = plan.recover(facts)
+    decision = await heed_presence(transaction, row, plan.recover(facts))
     if isinstance(decision, plan.Refusal) and row.status is not WorkflowStatus.FAILED:
         return ItemResult(item, ItemOutcome.SKIPPED, f"It is {row.status} by now")
     wish = Wish(item.recovery_id, RecoveryKind.RECOVER, bulk.actor, bulk.reason, bulk.correlation_id)

@@ -173,6 +173,12 @@ def _events_table(events: Iterable[EventView]) -> Table:
     return table
 
 
+HELD_UP = {
+    "no-executor": "no executor can run it now; it goes on by itself when one can",
+    "line": "its retry is due and waits in line",
+}
+
+
 def _facts(view: WorkflowView) -> list[tuple[str, Text]]:
     facts = [
         ("workflow", plain(view.workflow_id)),
@@ -188,6 +194,9 @@ def _facts(view: WorkflowView) -> list[tuple[str, Text]]:
         facts.append(("waits for", plain(view.waiting_for, "yellow")))
     if view.next_attempt_at:
         facts.append(("next attempt", clock_time(view.next_attempt_at)))
+    if view.held_up_by:
+        why = HELD_UP.get(view.held_up_by, view.held_up_by)
+        facts.append(("held up", Text.assemble((why, "bold yellow"), ", since ", clock_time(view.held_up_since))))
     if view.status is WorkflowStatus.FAILED:
         kind = f" ({view.failure_kind})" if view.failure_kind else ""
         facts.append(("failed", Text.assemble(ago(view.failed_at), kind)))

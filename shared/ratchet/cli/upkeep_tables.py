@@ -148,6 +148,14 @@ def overview_card(seen: Overview) -> RenderableType:
         ("between two steps", str(seen.in_progress)),
         ("waiting for a retry", str(seen.waiting_for_retry)),
         ("waiting for a command", str(seen.waiting_for_command)),
+        ("due, waiting in line", str(seen.waiting_in_line)),
+        *(
+            (
+                f"{item.definition} v{item.version}, {item.pool}",
+                Text.assemble((f"{item.workflows} without an executor", "bold yellow"), ", since ", ago(item.since)),
+            )
+            for item in seen.unserved
+        ),
         ("executors at work", str(seen.executors_at_work)),
         ("messages to be sent", outbox),
         ("parked messages", Text(str(seen.parked), style="bold yellow" if seen.parked else "")),

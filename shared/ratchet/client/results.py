@@ -78,6 +78,8 @@ class WorkflowView(WorkflowSummary):
     next_attempt_at: datetime | None = None
     archived: bool = False
     archived_at: datetime | None = None
+    held_up_by: str | None = None
+    held_up_since: datetime | None = None
     state: Any = None
 
     def step(self, step_id: str | None) -> StepView | None:

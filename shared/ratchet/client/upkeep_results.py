@@ -182,6 +182,16 @@ class DependencyStanding(View):
     probe_at: datetime | None = None
 
 
+class Unserved(View):
+    """Workflows that no executor can run now."""
+
+    definition: str
+    version: int
+    pool: str
+    workflows: int
+    since: datetime | None = None
+
+
 class Overview(View):
     """How the platform stands, up to two seconds old."""
 
@@ -190,6 +200,9 @@ class Overview(View):
     in_progress: int
     waiting_for_retry: int
     waiting_for_command: int
+    waiting_in_line: int = 0
+    without_executor: int = 0
+    unserved: tuple[Unserved, ...] = ()
     outbox: int
     oldest_message_at: datetime | None = None
     parked: int

@@ -52,3 +52,11 @@ class MalformedMessage(RatchetError):
 
 class InvalidSettings(RatchetError):
     """The environment holds a value that cannot be used; the text names the variable."""
+
+
+class Fenced(Exception):
+    """The claim was lost before the commit: nothing was written, and nothing may be."""
+
+
+class ClaimForgotten(ConnectionError):
+    """The database died and came back without a start or claim it had answered: the message has to be handled anew."""

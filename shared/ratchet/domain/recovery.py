@@ -75,6 +75,7 @@ class Problem(StrEnum):
     DEFINITION_CHANGED = "definition-changed"
     UNKNOWN_DEFINITION = "unknown-definition"
     BAD_REQUEST = "bad-request"
+    NO_EXECUTOR = "no-executor"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,9 @@ class RecoveryMetrics:
         self.bulk_ended = Counter(
             "ratchet_bulk_recoveries_ended_total", "Bulk recoveries by how they ended", ["state"], registry=registry
         )
+        self.unserved = Gauge(
+            "ratchet_workflows_without_executor", "Workflows that no executor can run now", registry=registry
+        )
         self.sealed = Counter("ratchet_audit_entries_sealed_total", "Audit entries put in the chain", registry=registry)
         self.unsealed = Gauge("ratchet_audit_entries_unsealed", "Audit entries not in the chain yet", registry=registry)
         self.unsealed_age = Gauge(

@@ -16,6 +16,7 @@ from ratchet.adapters.postgres.bulk_recoveries import PostgresBulk
 from ratchet.adapters.postgres.execution import PostgresExecution
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
+from ratchet.adapters.postgres.unserved import PostgresUnserved
 from ratchet.adapters.postgres.watches import PostgresWatches
 from ratchet.domain.checkpoint import Position, checksum
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
@@ -29,6 +30,7 @@ from ratchet.observability.metrics import ExecutorMetrics, RecoveryMetrics, new_
 from ratchet.ports import Claim, ClaimRequest, Committed, FailureCommit, Fenced, NewWorkflow, StepCommit
 from ratchet.recovery_ports import ScanCounts
 from ratchet.state import canonical
+from recovery.await_executors import AwaitExecutors
 from recovery.handle_command import HandleCommand
 from recovery.look_after import LookAfter, Verdict
 from recovery.restart_scan import RestartScan, Rules, Senses
@@ -248,12 +250,16 @@ class RecoveryStage:
         scan = RestartScan(
             store=self.store,
             ledger=PostgresScanLedger(self.pool),
+            unserved=self.unserved(),
             look_after=LookAfter(self.store, self.metrics),
             metrics=self.metrics,
             rules=Rules(Interruption(stale_after, grace, timedelta(hours=1)), 5),
             senses=Senses(read, nothing),
         )
         return await scan("test")
+
+    def unserved(self) -> AwaitExecutors:
+        return AwaitExecutors(PostgresUnserved(self.store), self.metrics)
 
     async def verify(self) -> int:
         """Give the verdicts that can be given."""

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
+from ratchet.adapters.postgres.unserved import PostgresUnserved
 from ratchet.domain.interruption import Interruption, QueueDepth
 from ratchet.domain.recovery import RecoveryKind
 from ratchet.domain.workflow import WorkflowStatus
@@ -15,6 +16,7 @@ from ratchet.messages.commands import RecoveryRequest
 from ratchet.messages.envelope import Outgoing
 from ratchet.observability.metrics import RecoveryMetrics, new_registry
 from ratchet.ports import Fenced
+from recovery.await_executors import AwaitExecutors
 from recovery.handle_command import HandleCommand
 from recovery.look_after import LookAfter, Verdict
 from recovery.restart_scan import RestartScan, Rules, Senses
@@ -46,6 +48,7 @@ def scanner(pool: asyncpg.Pool, publisher: Silent, *, stale_after: timedelta = t
     return RestartScan(
         store=store,
         ledger=PostgresScanLedger(pool),
+        unserved=AwaitExecutors(PostgresUnserved(store), metrics),
         look_after=LookAfter(store, metrics),
         metrics=metrics,
         rules=Rules(Interruption(stale_after, timedelta(0), timedelta(hours=1)), 5),

@@ -99,6 +99,7 @@ def _version(workflow: Json, history: Json, stage: Stage | None) -> str:
     parts: list[Any] = [
         *(workflow[name] for name in ("status", "currentStep", "retryCount", "failedAt", "lastCheckpointAt")),
         *(workflow[name] for name in ("nextAttemptAt", "waitingFor", "requiresManualIntervention")),
+        workflow["heldUpBy"],
         *(len(history[name]) for name in ("attempts", "checkpoints", "events", "recoveries")),
         None if stage is None else stage.name,
         [request["recoveryId"] for request in workflow["requests"]],

@@ -84,12 +84,8 @@ async def get_workflow(*, workflow_id: WorkflowId, caller: CurrentCaller, parts:
     if detail is None:
         raise unknown_workflow()
     summary = WorkflowSummary.model_validate(detail.workflow)
-    more = {
-        "steps": detail.steps,
-        "state": detail.state,
-        "archived_at": detail.archived_at,
-        "requests": await parts.ledger.unanswered(workflow_id),
-    }
+    told = ("steps", "state", "archived_at", "held_up_by", "held_up_since")
+    more = {name: getattr(detail, name) for name in told} | {"requests": await parts.ledger.unanswered(workflow_id)}
     return WorkflowAnswer.model_validate({**dict(summary), **more, "archived": detail.archived_at is not None})
 
 

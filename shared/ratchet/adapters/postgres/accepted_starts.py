@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import asyncpg
 
 from ratchet.adapters.postgres import outbox
+from ratchet.adapters.postgres.presence import NEWEST
 from ratchet.messages.commands import StartWorkflow
 from ratchet.messages.envelope import Outgoing
 
-# Without a version the newest is meant; the executor resolves it again by the same rule.
-_RESOLVE = """
-SELECT max(version) FROM workflow_definitions WHERE name = $1 AND ($2::integer IS NULL OR version = $2)
+# Without a version the newest that is served is meant; the executor resolves it again by the same rule.
+_RESOLVE = f"""
+SELECT version FROM ({NEWEST} WHERE d.name = $1 AND ($2::integer IS NULL OR d.version = $2) GROUP BY d.name) AS n
 """
 
 _INSERT = """

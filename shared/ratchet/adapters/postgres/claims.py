@@ -37,8 +37,8 @@ WITH member AS (
 ), claimed AS (
     UPDATE workflow_instances w
     SET status = 'Executing', claim_token = v.token, claimed_by = $6,
-        lease_until = clock_timestamp() + $7::interval, next_attempt_at = NULL, updated_at = clock_timestamp(),
-        recoveries_since_progress = w.recoveries_since_progress + v.is_takeover::int
+        lease_until = clock_timestamp() + $7::interval, next_attempt_at = NULL, unserved_since = NULL,
+        updated_at = clock_timestamp(), recoveries_since_progress = w.recoveries_since_progress + v.is_takeover::int
     FROM verdict v WHERE w.id = v.id AND v.verdict = 'granted'
     RETURNING w.*
 )

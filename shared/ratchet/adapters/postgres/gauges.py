@@ -8,6 +8,7 @@ _READ = """
 SELECT
     (SELECT count(*) FROM workflow_instances WHERE status = 'Failed' AND requires_manual_intervention)
         AS needing_attention,
+    (SELECT count(*) FROM workflow_instances WHERE unserved_since IS NOT NULL) AS unserved,
     (SELECT count(*) FROM outbox) AS outbox,
     (SELECT count(*) FROM recovery_watches) AS watched,
     (SELECT count(*) FROM parked_messages WHERE resolution IS NULL) AS parked,
@@ -29,6 +30,7 @@ class Gauges:
     """
 
     needing_attention: int
+    unserved: int
     outbox: int
     watched: int
     parked: int

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import asyncpg
 
+from ratchet.adapters.postgres.recovery_store import POOL_OF
+
 # What nobody has answered for a day is looked for on its workflow's page.
 _UNANSWERED = """recovery_requests r WHERE requested_at > clock_timestamp() - interval '1 day'
     AND NOT EXISTS (SELECT FROM recovery_attempts a WHERE a.id = r.id)"""
@@ -17,6 +19,9 @@ SELECT
     count(*) AS in_progress,
     count(*) FILTER (WHERE next_attempt_at > clock_timestamp()) AS waiting_for_retry,
     count(*) FILTER (WHERE waiting_for IS NOT NULL) AS waiting_for_command,
+    count(*) FILTER (WHERE status = 'InProgress' AND next_attempt_at < clock_timestamp() - interval '1 second')
+        AS waiting_in_line,
+    (SELECT count(*) FROM workflow_instances WHERE unserved_since IS NOT NULL) AS without_executor,
     (SELECT count(*) FROM outbox) AS outbox,
     (SELECT min(created_at) FROM outbox) AS oldest_message_at,
     (SELECT count(*) FROM parked_messages WHERE resolution IS NULL) AS parked,
@@ -27,6 +32,11 @@ SELECT
     (SELECT count(DISTINCT claimed_by) FROM workflow_instances
         WHERE status = 'Executing' AND lease_until > clock_timestamp()) AS executors_at_work
 FROM workflow_instances WHERE status IN ('NotStarted', 'InProgress')
+"""
+
+_UNSERVED = f"""
+SELECT w.definition, w.version, {POOL_OF} AS pool, count(*) AS workflows, min(w.unserved_since) AS since
+FROM workflow_instances w WHERE w.unserved_since IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT 20
 """
 
 _NAMED = """
@@ -44,6 +54,8 @@ class Counts:
     in_progress: int
     waiting_for_retry: int
     waiting_for_command: int
+    waiting_in_line: int
+    without_executor: int
     outbox: int
     oldest_message_at: datetime | None
     parked: int
@@ -52,6 +64,17 @@ class Counts:
     scanned_at: datetime | None
     now: datetime
     executors_at_work: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """Workflows at a step that no executor can run now."""
+
+    definition: str
+    version: int
+    pool: str
+    workflows: int
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +97,10 @@ class OverviewReader:
         if row is None:
             raise LookupError("a count always has an answer")
         return Counts(**row)
+
+    async def unserved(self) -> list[Unserved]:
+        """What the workflows need that nobody can run."""
+        return [Unserved(**row) for row in await self._pool.fetch(_UNSERVED)]
 
     async def named(self) -> Named:
         """What the registered steps name."""

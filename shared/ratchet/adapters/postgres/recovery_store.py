@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from ratchet.adapters.postgres import archive, definitions, outbox, recovery_records
+from ratchet.adapters.postgres import archive, definitions, outbox, presence, recovery_records
 from ratchet.adapters.postgres.commits import ATTEMPTS_OF
 from ratchet.adapters.postgres.engine import Connection
 from ratchet.adapters.postgres.locks import Lock, release_in_session, try_in_session
@@ -33,23 +33,24 @@ SELECT id, definition, version, owner_id, status::text AS status, correlation_id
 FROM workflow_instances w
 """
 
-_POOL = """coalesce((SELECT d.steps -> w.current_step_index ->> 'pool' FROM workflow_definitions d
+POOL_OF = """coalesce((SELECT d.steps -> w.current_step_index ->> 'pool' FROM workflow_definitions d
     WHERE d.name = w.definition AND d.version = w.version), 'default')"""
 
 _LOCK = f"{_ROW} WHERE id = $1 FOR UPDATE OF w"
 _LOCK_MANY = f"{_ROW} WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE OF w"
 
 # Three ways to be forgotten: the holder's lease ran out; nothing happened for long; a retry is overdue. A workflow that
-# waits for a command is never forgotten, unless its inputs are there. One whose message may still lie in its pool's
-# queue is left alone. Selecting and locking are one step, so two scans never get the same row.
+# waits for a command is never forgotten, unless its inputs are there, nor is one that nobody can run now. One whose
+# message may still lie in its pool's queue is left alone. Selecting and locking are one step, so two scans never get
+# the same row.
 _LOCK_INTERRUPTED = f"""
 {_ROW}
-WHERE (status = 'Executing' AND lease_until < clock_timestamp())
+WHERE unserved_since IS NULL AND ((status = 'Executing' AND lease_until < clock_timestamp())
    OR (status IN ('NotStarted', 'InProgress') AND (waiting_for IS NULL OR pending_inputs ? waiting_for)
        AND CASE WHEN next_attempt_at IS NULL THEN updated_at < clock_timestamp() - $1::interval
            ELSE next_attempt_at < clock_timestamp() - $2::interval END
-       AND CASE WHEN {_POOL} = ANY ($5::text[]) THEN false WHEN {_POOL} = ANY ($4::text[])
-           THEN greatest(next_attempt_at, updated_at) < clock_timestamp() - $3::interval ELSE true END)
+       AND CASE WHEN {POOL_OF} = ANY ($5::text[]) THEN false WHEN {POOL_OF} = ANY ($4::text[])
+           THEN greatest(next_attempt_at, updated_at) < clock_timestamp() - $3::interval ELSE true END))
 ORDER BY updated_at LIMIT $6 FOR UPDATE OF w SKIP LOCKED
 """
 
@@ -74,6 +75,8 @@ SELECT EXISTS (SELECT FROM recovery_requests mine JOIN recovery_requests earlier
         AND NOT EXISTS (SELECT FROM recovery_attempts a WHERE a.id = earlier.id))
 """
 
+_KEEP_ASIDE = "UPDATE workflow_instances SET unserved_since = clock_timestamp() WHERE id = $1"
+
 _INPUT = "SELECT input::text FROM workflow_instances WHERE id = $1"
 
 CHECKPOINTS = """
@@ -96,7 +99,7 @@ UPDATE workflow_instances w SET
     retry_count = CASE WHEN $9 THEN 0 ELSE retry_count END,
     generation = generation + ($9 OR $5 IS DISTINCT FROM checkpoint_seq)::int,
     failed_attempts = CASE WHEN $10 THEN failed_attempts ELSE {ATTEMPTS_OF.format(step="$4")} END,
-    next_attempt_at = NULL,
+    next_attempt_at = NULL, unserved_since = NULL,
     failure_kind = CASE WHEN $2 IN ('Failed', 'Cancelled') THEN coalesce($14, failure_kind) END,
     failure_class = CASE WHEN $2 IN ('Failed', 'Cancelled') THEN coalesce($15, failure_class) END,
     failure_reason = CASE WHEN $2 IN ('Failed', 'Cancelled') THEN coalesce($12, failure_reason) END,
@@ -219,6 +222,14 @@ class PostgresTransaction:
         if key not in self._definitions:
             self._definitions[key] = await definitions.find(self._connection, *key)
         return self._definitions[key]
+
+    async def is_served(self, definition: str, version: int, pool: str) -> bool:
+        """Whether an executor of this pool that has this definition is there."""
+        return await presence.is_served(self._connection, definition, version, pool)
+
+    async def keep_aside(self, workflow_id: UUID) -> None:
+        """Nobody can run it now."""
+        await self._connection.execute(_KEEP_ASIDE, workflow_id)
 
     async def input_of(self, workflow_id: UUID) -> Any:
         """The state before the first step."""

@@ -36,6 +36,25 @@ workflow_definitions = Table(
     Column("registered_at", INSTANT, nullable=False),
 )
 
+executors = Table(
+    "executors",
+    METADATA,
+    Column("executor", Text, primary_key=True),
+    Column("pools", ARRAY(Text), nullable=False),
+    Column("is_unpacking", Boolean, nullable=False),
+    Column("started_at", INSTANT, nullable=False),
+    Column("seen_at", INSTANT, nullable=False),
+    Column("left_at", INSTANT),
+)
+
+executor_definitions = Table(
+    "executor_definitions",
+    METADATA,
+    Column("executor", Text, primary_key=True),
+    Column("definition", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+)
+
 workflow_instances = Table(
     "workflow_instances",
     METADATA,
@@ -72,6 +91,7 @@ workflow_instances = Table(
     Column("updated_at", INSTANT, nullable=False),
     Column("finished_at", INSTANT),
     Column("failure_fingerprint", Text),
+    Column("unserved_since", INSTANT),
 )
 
 checkpoints = Table(
@@ -252,4 +272,6 @@ parked_messages = Table(
     Column("resolved_by", Text),
     Column("resolution_reason", String(500)),
     Column("queued", Boolean, nullable=False),
+    Column("outcome", Text),
+    Column("outcome_at", INSTANT),
 )

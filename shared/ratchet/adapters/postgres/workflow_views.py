@@ -24,12 +24,17 @@ UNION ALL (
 ORDER BY archived, begun DESC LIMIT 1
 """
 
-_WORKFLOW = """
+HELD_UP = """CASE WHEN w.unserved_since IS NOT NULL THEN 'no-executor'
+    WHEN w.status = 'InProgress' AND w.next_attempt_at < clock_timestamp() - interval '1 second' THEN 'line' END"""
+"""Why a workflow does not go on when it should: nobody can run it, or its retry is due and waits in line."""
+
+_WORKFLOW = f"""
 SELECT w.id AS workflow_id, w.definition, w.version, w.owner_id, w.status, w.current_step, w.retry_count,
        w.failure_kind, w.failure_class, w.failure_reason, w.failed_at, w.requires_manual_intervention, w.waiting_for,
        w.next_attempt_at, w.last_checkpoint_at, w.created_at, w.updated_at, w.finished_at, w.correlation_id,
        w.failure_fingerprint, w.current_step_index, w.checkpoint_seq, coalesce(c.state, w.input)::text AS state,
-       d.steps::text AS steps
+       d.steps::text AS steps, {HELD_UP} AS held_up_by,
+       coalesce(w.unserved_since, w.next_attempt_at) AS held_up_since
 FROM workflow_instances w
 LEFT JOIN checkpoints c ON c.workflow_id = w.id AND c.seq = w.checkpoint_seq
 LEFT JOIN workflow_definitions d ON d.name = w.definition AND d.version = w.version
@@ -139,6 +144,8 @@ class WorkflowDetail:
     steps: tuple[StepView, ...]
     state: Any
     archived_at: datetime | None = None
+    held_up_by: str | None = None
+    held_up_since: datetime | None = None
 
 
 class WorkflowViews:
@@ -188,7 +195,14 @@ async def _begun(connection: Connection, workflow_id: UUID, *, tables: str = "")
         else:
             status = "current" if index == row["current_step_index"] else "pending"
         steps.append(_step(step, status, None if mark is None else mark["committed_at"]))
-    return WorkflowDetail(_view(row), tuple(steps), json.loads(row["state"]))
+    held_up_by = row["held_up_by"]
+    return WorkflowDetail(
+        _view(row),
+        tuple(steps),
+        json.loads(row["state"]),
+        held_up_by=held_up_by,
+        held_up_since=None if held_up_by is None else row["held_up_since"],
+    )
 
 
 def _not_begun(row: asyncpg.Record) -> WorkflowDetail:
