@@ -14,8 +14,8 @@ from uuid import UUID
 
 from ratchet.domain.checkpoint import Position
 from ratchet.domain.definition import WorkflowDefinition
-from ratchet.domain.errors import ClaimForgotten as ClaimForgotten
-from ratchet.domain.errors import Fenced as Fenced
+from ratchet.domain.errors import ClaimForgotten as ClaimForgotten  # noqa: PLC0414  # stores raise it: a part of the port
+from ratchet.domain.errors import Fenced as Fenced  # noqa: PLC0414  # the same
 from ratchet.domain.failure import Failure
 from ratchet.domain.interruption import Interruption
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome, StoredCheckpoint

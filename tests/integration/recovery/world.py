@@ -23,6 +23,7 @@ from executor.step_threads import StepThreads
 from ratchet import PermanentError, Retry, StepContext, TransientError, Workflow
 from ratchet.adapters.postgres import outbox
 from ratchet.adapters.postgres.execution import PostgresExecution
+from ratchet.adapters.postgres.presence import PostgresPresence
 from ratchet.authoring import Registry
 from ratchet.crash_points import CrashPoint
 from ratchet.domain.recovery import RecoveryKind
@@ -282,13 +283,14 @@ class World:
         store = self._store()
         holdings = Holdings(store, self.metrics, lease=HOUR / 2)
         outlet = Outlet(store, self)
+        presence = PostgresPresence(self.pool, executor="the one")
         rules = Rules(frozenset({"default"}), Retry(0, 5), HOUR, STEPS_PER_DELIVERY, HOUR, (timedelta(seconds=5),))
         run = RunWorkflow(
             store=store,
             registry=self.registry,
             holdings=holdings,
             outlet=outlet,
-            leave=Leave(store=store, outlet=outlet, rules=rules, metrics=self.metrics),
+            leave=Leave(store=store, outlet=outlet, rules=rules, presence=presence, metrics=self.metrics),
             rules=rules,
             metrics=self.metrics,
             threads=StepThreads(self.metrics, limit=10),

@@ -54,8 +54,6 @@ class Counts:
     in_progress: int
     waiting_for_retry: int
     waiting_for_command: int
-    waiting_in_line: int
-    without_executor: int
     outbox: int
     oldest_message_at: datetime | None
     parked: int
@@ -64,6 +62,8 @@ class Counts:
     scanned_at: datetime | None
     now: datetime
     executors_at_work: int
+    waiting_in_line: int = 0
+    without_executor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
