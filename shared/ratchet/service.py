@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from ratchet.domain.errors import InvalidDefinition, InvalidSettings
 from ratchet.observability.logging import configure_logging
 from ratchet.settings import Settings, load_settings
+from ratchet.websocket_protocol import LingeringWebSocket
 
 GARBAGE_THRESHOLD = 20_000
 
@@ -81,7 +82,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         lifespan="on",
         loop="uvloop",
-        ws="websockets-sansio",
+        ws=LingeringWebSocket,
         ws_per_message_deflate=False,
         ws_max_size=64 * 1024,
         server_header=False,

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +21,9 @@ __all__ = ["InvalidToken", "KeysUnavailable", "Principal", "Role", "TokenVerifie
 
 MAX_TOKEN_CHARACTERS = 16 * 1024
 """Longer ones are refused unread."""
+
+NOT_BEFORE_LEEWAY = timedelta(seconds=3)
+"""How far ahead the issuer's clock may be. `exp` has none: when a token ends is known to whoever holds it."""
 
 # The same rule as for owner ids in commands: a subject must be able to own workflows.
 _SUBJECT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
@@ -74,7 +77,9 @@ class TokenVerifier:
             options["aud"] = {"essential": True, "value": audience}
         if issuer is not None:
             options["iss"] = {"essential": True, "value": issuer}
-        self._claims = jwt.JWTClaimsRegistry(now=lambda: int(clock()), **options)
+        self._claims = jwt.JWTClaimsRegistry(
+            now=lambda: int(clock()), leeway=round(NOT_BEFORE_LEEWAY.total_seconds()), **options
+        )
 
     @classmethod
     def from_settings(cls, settings: Settings, http: AsyncClient) -> "TokenVerifier":
@@ -113,7 +118,7 @@ class TokenVerifier:
                 raise InvalidToken("The token is signed with an algorithm that is not accepted here")
             key = await self._keys.key_for(algorithm, kid)
             claims = jwt.decode(token, key, algorithms=[algorithm]).claims
-            # Clocks differ by moments, and "issued in the future" by itself protects nobody: `nbf` is what counts.
+            # Clocks differ by moments: `nbf` has a leeway. "Issued in the future" by itself protects nobody.
             self._claims.validate({name: value for name, value in claims.items() if name != "iat"})
         except ExpiredTokenError as error:
             raise InvalidToken("The token has expired: sign in again") from error
@@ -121,7 +126,7 @@ class TokenVerifier:
             raise InvalidToken(f"The token's claim {error.claim!r} is missing or not acceptable") from error
         except (JoseError, ValueError, RecursionError) as error:
             raise InvalidToken("The token is malformed or its signature is wrong") from error
-        if claims["exp"] <= self._clock():  # the library looks at whole seconds only
+        if claims["exp"] <= self._clock():  # without the leeway, and to the fraction of a second
             raise InvalidToken("The token has expired: sign in again")
         return _principal(claims)
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import structlog
 from ratchet.messages.envelope import accepted_correlation_id
 from ratchet.observability.metrics import AdminMetrics
+from ratchet.problem_documents import CORRELATION_HEADER
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin_api.headers import protect
 from admin_api.problems import Problem, ProblemType, respond
 
-CORRELATION_HEADER = "X-Correlation-ID"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 

@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from ratchet.problem_documents import MEDIA_TYPE
 from starlette.responses import JSONResponse, Response
 
-from admin_api.problems import MEDIA_TYPE, Problem, ProblemType
+from admin_api.problems import Problem, ProblemType
 
 if TYPE_CHECKING:
     from ratchet.adapters.postgres.idempotency import IdempotencyKeys, KeyedRequest

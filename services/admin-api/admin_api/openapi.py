@@ -5,8 +5,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from ratchet.problem_documents import MEDIA_TYPE
 
-from admin_api.problems import MEDIA_TYPE, ProblemDetails
+from admin_api.problems import ProblemDetails
 
 DESCRIPTION = (
     "Workflows: start them, see where they stand, and put them back on their feet.\n\n"

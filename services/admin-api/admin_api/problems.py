@@ -8,13 +8,11 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
+from ratchet.problem_documents import MEDIA_TYPE, TYPE_PREFIX, problem_document
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
-
-MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:ratchet:problem:"
 
 
 class ProblemType(Enum):
@@ -89,13 +87,13 @@ class ProblemDetails(BaseModel):
 
 def document(kind: ProblemType, detail: str, correlation_id: str, *, status: int | None = None) -> dict[str, Any]:
     """A problem's members; `status` only where a route's contract wants another than the kind's own."""
-    return {
-        "type": TYPE_PREFIX + kind.slug,
-        "title": kind.title,
-        "status": kind.status if status is None else status,
-        "detail": detail,
-        "correlationId": correlation_id,
-    }
+    return problem_document(
+        slug=kind.slug,
+        title=kind.title,
+        status=kind.status if status is None else status,
+        detail=detail,
+        correlation_id=correlation_id,
+    )
 
 
 def respond(problem: Problem, correlation_id: str) -> Response:

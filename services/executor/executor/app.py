@@ -31,9 +31,11 @@ from ratchet.messages.envelope import Outgoing
 from ratchet.messages.routes import COMMANDS, Route, recovery_key
 from ratchet.observability.health import Check, NotReady, health_routes
 from ratchet.observability.metrics import ExecutorMetrics, new_registry
+from ratchet.problem_documents import on_framework_exception
 from ratchet.service import end_task
 from ratchet.settings import Settings
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from executor.accept_start import AcceptStart
 from executor.be_present import BePresent
@@ -75,7 +77,11 @@ def create_app(settings: Settings) -> Starlette:
             await _start(settings, registry, metrics, stack, checks)
             yield
 
-    return Starlette(routes=health_routes(numbers, checks), lifespan=lifespan)
+    return Starlette(
+        routes=health_routes(numbers, checks),
+        lifespan=lifespan,
+        exception_handlers={HTTPException: on_framework_exception},
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,21 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import structlog
 from ratchet.notifications import STAFF_FEED, Reader, user_feed
 from ratchet.tokens import InvalidToken, KeysUnavailable, Principal, TokenVerifier
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 
+from notifier.refuse import Reason, Refused
+from notifier.subscribe import Newest
 from notifier.tickets import Tickets
+
+log = structlog.get_logger()
 
 MAX_POSITION = 2**63 - 1
 _MAX_DIGITS = 30
+NEWEST = "newest"
+"""What `?after=` says for: nothing of what was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,28 +26,8 @@ class Admission:
 
     principal: Principal
     reader: Reader
-    after: int | None
+    after: int | Newest | None
     wants_hello: bool
-
-
-class Refused(Exception):
-    """The connection is not opened; `status` is the HTTP status and `reason` a word for the metrics."""
-
-    def __init__(self, status: int, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.reason = reason
-        self.detail = detail
-
-    def response(self) -> JSONResponse:
-        """The answer to the handshake."""
-        headers = {"cache-control": "no-store"}
-        if self.status == 401:
-            headers["www-authenticate"] = "Bearer"
-        elif self.status in (429, 503):
-            headers["retry-after"] = "2"
-        problem = {"title": self.reason, "status": self.status, "detail": self.detail}
-        return JSONResponse(problem, self.status, headers, media_type="application/problem+json")
 
 
 class Door:
@@ -60,7 +46,15 @@ class Door:
         """
         self.check_origin(connection)
         after = _after(last_event_id or connection.query_params.get("after"))
-        principal = await self.identify(connection)
+        try:
+            principal = await self.identify(connection)
+        except Refused:
+            raise
+        except Exception as error:  # whatever it is, it is not the client's: it may come back
+            log.exception("connection.not_judged")
+            raise Refused(
+                503, Reason.OURS, "An error of ours: try again shortly, and name the correlationId"
+            ) from error
         wants_hello = connection.query_params.get("hello") == "true"
         return Admission(principal, self.reader(principal, connection), after, wants_hello)
 
@@ -72,7 +66,7 @@ class Door:
         """
         origin = connection.headers.get("origin")
         if origin is not None and origin.lower() not in self._origins:
-            raise Refused(403, "origin", "This origin is not listed in RATCHET_ALLOWED_ORIGINS")
+            raise Refused(403, Reason.ORIGIN, "This origin is not listed in RATCHET_ALLOWED_ORIGINS")
 
     def reader(self, principal: Principal, connection: HTTPConnection) -> Reader:
         """Whose feed is meant: everybody's by `?all=true`, else the caller's own.
@@ -94,7 +88,7 @@ class Door:
             token = await self._redeem(ticket)
         if not token:
             raise Refused(
-                401, "token", "Send a bearer token, or ?access_token= or ?ticket= where headers cannot be set"
+                401, Reason.TOKEN, "Send a bearer token, or ?access_token= or ?ticket= where headers cannot be set"
             )
         return await self.verify(token)
 
@@ -107,17 +101,21 @@ class Door:
         try:
             return await self._verifier.verify(token)
         except InvalidToken as error:
-            raise Refused(401, "token", str(error)) from error
+            raise Refused(401, Reason.TOKEN, str(error)) from error
         except KeysUnavailable as error:
-            raise Refused(503, "keys", str(error)) from error
+            raise Refused(503, Reason.KEYS, str(error)) from error
 
     async def _redeem(self, ticket: str) -> str:
         try:
             token = await self.tickets.redeem(ticket)
         except ConnectionError as error:
-            raise Refused(503, "redis", "Tickets cannot be checked at the moment: connect with the token") from error
+            raise Refused(
+                503, Reason.REDIS, "Tickets cannot be checked at the moment: connect with the token"
+            ) from error
         if token is None:
-            raise Refused(401, "ticket", "The ticket is unknown, used or too old: get another one from POST /ticket")
+            raise Refused(
+                401, Reason.TICKET, "The ticket is unknown, used or too old: get another one from POST /ticket"
+            )
         return token
 
 
@@ -129,7 +127,7 @@ def bearer_token(connection: HTTPConnection) -> str:
     """
     token = _bearer(connection)
     if token is None:
-        raise Refused(401, "token", "Send the token in the header Authorization: Bearer <token>")
+        raise Refused(401, Reason.TOKEN, "Send the token in the header Authorization: Bearer <token>")
     return token
 
 
@@ -145,14 +143,16 @@ def _feed(principal: Principal, everybody: str | None) -> str:
         case "true" | "1":
             if principal.is_staff:
                 return STAFF_FEED
-            raise Refused(403, "role", "Everybody's events are for support and admins only")
+            raise Refused(403, Reason.ROLE, "Everybody's events are for support and admins only")
         case _:
-            raise Refused(400, "query", "?all= must be true or false")
+            raise Refused(400, Reason.QUERY, "?all= must be true or false")
 
 
-def _after(text: str | None) -> int | None:
+def _after(text: str | None) -> int | Newest | None:
     if text is None:
         return None
+    if text == NEWEST:
+        return Newest()
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
-        raise Refused(400, "query", "?after= must be a position: a whole number from 0")
+        raise Refused(400, Reason.QUERY, "?after= must be a position, a whole number from 0, or 'newest'")
     return min(int(text), MAX_POSITION)

@@ -1,6 +1,7 @@
 """The notifier's composition root: everything is built here, once, and handed to who needs it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ from ratchet.adapters.redis.hints import FeedHints
 from ratchet.adapters.redis.once import TakeOnce
 from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import NotifierMetrics, new_registry
+from ratchet.problem_documents import on_framework_exception, on_own_failure
 from ratchet.service import STOPPING
 from ratchet.settings import Settings
 from ratchet.tokens import TokenVerifier
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Route
@@ -35,6 +38,7 @@ from starlette.types import ASGIApp
 
 from notifier.acknowledge import Acknowledgements
 from notifier.admit import Door
+from notifier.come_back import ComeBack
 from notifier.connections import Connections, End, Limits
 from notifier.follow_feeds import FollowedFeeds
 from notifier.own_affairs import Preferences, TicketDesk
@@ -83,7 +87,10 @@ def create_app(settings: Settings) -> Sockets:
             yield {STOPPING: partial(core.connections.end_all, End.STOPPING, GOODBYE_LIMIT)}
 
     beside = Starlette(
-        routes=health_routes(numbers, checks), lifespan=lifespan, middleware=[_browsers(settings.allowed_origins)]
+        routes=health_routes(numbers, checks),
+        lifespan=lifespan,
+        middleware=[_browsers(settings.allowed_origins)],
+        exception_handlers={HTTPException: on_framework_exception, Exception: on_own_failure},
     )
     return Sockets(sockets, beside)
 
@@ -154,7 +161,7 @@ def _routes(core: _Core, door: Door) -> list[BaseRoute]:
     preferences = Preferences(door, core.pushing.store, core.pushing.settings, core.announce)
     return [
         Route("/hubs/notifications/negotiate", Negotiation(door).negotiate, methods=["POST"]),
-        Route("/events", EventStream(door, core.connections, core.pushing), methods=["GET"]),
+        Route("/events", EventStream(door, core.connections, core.pushing, ComeBack(time.monotonic)), methods=["GET"]),
         Route("/ticket", TicketDesk(door).issue, methods=["POST"]),
         Route("/preferences", preferences.handle, methods=["GET", "PUT"]),
     ]

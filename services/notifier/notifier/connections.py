@@ -10,7 +10,7 @@ from enum import Enum
 from ratchet.observability.metrics import NotifierMetrics
 from ratchet.tokens import Principal
 
-from notifier.admit import Refused
+from notifier.refuse import Reason, Refused
 
 SEND_LIMIT = timedelta(seconds=5)
 """A send that waits longer than this waits for somebody who does not read."""
@@ -38,6 +38,12 @@ class End(Enum):
     def is_worth_reconnecting(self) -> bool:
         """Whether the client did nothing that it would do again."""
         return self not in (End.FLOOD, End.NONSENSE, End.SILENT)
+
+    def refusal(self) -> Refused:
+        """The same for a client that was not let in yet."""
+        if self is End.EXPIRED:
+            return Refused(401, Reason.TOKEN, "The token has expired: sign in again")
+        return Refused(503, Reason.STOPPING if self is End.STOPPING else Reason.OURS, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Connections:
         self._open: set[Connection] = set()
         self._of_user: dict[str, int] = {}
         self._emptied = asyncio.Event()
+        self._closed: End | None = None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -87,7 +94,7 @@ class Connections:
         If we end it, the task's cancellation stops here and `ending` tells why.
 
         Raises:
-            Refused: this user, or this process, has enough connections.
+            Refused: this user, or this process, has enough connections, or it is about to stop.
         """
         self._check_room(principal)
         task = asyncio.current_task()
@@ -110,10 +117,14 @@ class Connections:
                 self._metrics.dropped.labels(connection.ending.reason).inc()
 
     def _check_room(self, principal: Principal) -> None:
+        if self._closed is not None:
+            raise self._closed.refusal()
         if len(self._open) >= self._limits.total:
-            raise Refused(503, "full", "This instance holds as many connections as it may: try again shortly")
+            raise Refused(503, Reason.FULL, "This instance holds as many connections as it may: try again shortly")
         if self._of_user.get(principal.sub, 0) >= self._limits.per_user:
-            raise Refused(429, "user-limit", f"At most {self._limits.per_user} connections per user: close one first")
+            raise Refused(
+                429, Reason.USER_LIMIT, f"At most {self._limits.per_user} connections per user: close one first"
+            )
 
     def _add(self, connection: Connection, principal: Principal) -> None:
         self._open.add(connection)
@@ -132,7 +143,8 @@ class Connections:
             self._emptied.set()
 
     async def end_all(self, why: End, limit: timedelta) -> None:
-        """End every connection and give them a moment to say goodbye."""
+        """End every connection and give them a moment to say goodbye; from now on nobody else is let in."""
+        self._closed = why
         for connection in list(self._open):
             connection.end(why)
         with suppress(TimeoutError):

@@ -17,6 +17,8 @@ TRY_AGAIN_AFTER = timedelta(milliseconds=500)
 FEEDS_PER_READ = 200
 ROWS_PER_FEED = 200
 FEEDS_PER_POLL = 5000
+CATCHING_UP_AT_ONCE = 4
+"""Reads of what is older than memory reaches: half of the database connections, so that the new has the other half."""
 
 log = structlog.get_logger()
 
@@ -32,6 +34,8 @@ class FollowedFeeds:
         self._grown: dict[str, None] = {}  # in order, each once
         self._hinted = asyncio.Event()
         self._poll_due = False
+        self.catching_up = asyncio.Semaphore(CATCHING_UP_AT_ONCE)
+        """Taken by whoever reads a page of the past."""
 
     def follow(self, feed: str) -> Tail:
         """Begin to follow: from now on no hint for this feed is overlooked. Pair with `unfollow`."""

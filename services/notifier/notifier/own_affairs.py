@@ -12,8 +12,9 @@ from ratchet.notifications import FeedStore
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from notifier.admit import Door, Refused, bearer_token
+from notifier.admit import Door, bearer_token
 from notifier.reader_settings import ReaderSettings
+from notifier.refuse import Reason, Refused
 from notifier.tickets import KEPT_FOR
 
 log = structlog.get_logger()
@@ -41,9 +42,11 @@ class TicketDesk:
             await self._door.verify(token)
             ticket = await self._door.tickets.issue(token)
         except Refused as refusal:
-            return refusal.response()
+            return refusal.response(request)
         except ConnectionError:
-            return Refused(503, "redis", "No tickets can be had at the moment: connect with the token").response()
+            return Refused(503, Reason.REDIS, "No tickets can be had at the moment: connect with the token").response(
+                request
+            )
         expires_at = iso((datetime.now(UTC) + KEPT_FOR).replace(microsecond=0))
         return JSONResponse({"ticket": ticket, "expiresAt": expires_at}, headers=_NO_STORE)
 
@@ -67,10 +70,12 @@ class Preferences:
                 self._announce([self._settings.hint_for(reader)])
             muted = (await self._store.state(reader)).muted
         except Refused as refusal:
-            return refusal.response()
+            return refusal.response(request)
         except Exception as error:  # outages come in many types; the client can only come back later
             log.warning("preferences.not_stored", error=f"{type(error).__name__}: {error}")
-            return Refused(503, "database", "Preferences cannot be read or changed now: try again shortly").response()
+            return Refused(
+                503, Reason.DATABASE, "Preferences cannot be read or changed now: try again shortly"
+            ).response(request)
         known = [kind.value for kind in EventType]
         return JSONResponse({"muted": sorted(muted), "events": known}, headers=_NO_STORE)
 
@@ -79,10 +84,10 @@ async def _wanted(request: Request) -> set[str]:
     content = await _json(request)
     muted = content.get("muted") if isinstance(content, dict) else None
     if not isinstance(muted, list) or not all(isinstance(kind, str) for kind in muted):
-        raise Refused(422, "body", 'Send {"muted": [names of events]}')
+        raise Refused(422, Reason.BODY, 'Send {"muted": [names of events]}')
     unknown = set(muted) - set(EventType)
     if unknown:
-        raise Refused(422, "body", f"Events are named {', '.join(EventType)}")
+        raise Refused(422, Reason.BODY, f"Events are named {', '.join(EventType)}")
     return set(muted)
 
 
@@ -92,7 +97,7 @@ async def _json(request: Request) -> Any:
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_BODY:
-                raise Refused(413, "body", f"The body may have at most {MAX_BODY} bytes")
+                raise Refused(413, Reason.BODY, f"The body may have at most {MAX_BODY} bytes")
         return orjson.loads(body)
     except (ValueError, ClientDisconnect) as error:
-        raise Refused(400, "body", "The body is not JSON") from error
+        raise Refused(400, Reason.BODY, "The body is not JSON") from error

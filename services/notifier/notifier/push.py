@@ -13,14 +13,19 @@ from ratchet.notifications import FeedStore, Notification
 from ratchet.observability.metrics import NotifierMetrics
 
 from notifier.acknowledge import Acknowledgements
-from notifier.admit import Admission, Refused
+from notifier.admit import Admission
 from notifier.connections import Connection, End
 from notifier.follow_feeds import FollowedFeeds
 from notifier.reader_settings import ReaderSettings
+from notifier.refuse import Reason, Refused
 from notifier.socket import Gone
 from notifier.subscribe import Delivery, NotRecovered, Subscription, subscribe
 
 KEEP_ALIVE = timedelta(seconds=15)
+
+PIECE = 20
+"""Notifications sent in one go. Whoever reads slowly and steadily gets a piece within the limit for a send, so it comes
+to the end of a long replay, where a larger send would be cut off and begun again, for ever."""
 
 log = structlog.get_logger()
 
@@ -50,7 +55,7 @@ class Pushing:
             return await subscribe(self.store, self.followed, reader=admission.reader, after=admission.after)
         except Exception as error:  # outages come in many types; the client can only come back later
             log.warning("subscription.not_opened", error=f"{type(error).__name__}: {error}")
-            raise Refused(503, "database", "The feed cannot be read at the moment: try again shortly") from error
+            raise Refused(503, Reason.DATABASE, "The feed cannot be read at the moment: try again shortly") from error
 
 
 class Pusher:
@@ -112,11 +117,12 @@ class Pusher:
                 delivery = await self._next()
                 if not isinstance(delivery, NotRecovered) and settings.muted:
                     delivery = _without(delivery, settings.muted)
-                self._connection.sending_since = clock()
-                await self._send(delivery)
-                self._connection.sending_since = None
-                if not isinstance(delivery, NotRecovered):
-                    pushed.inc(len(delivery))
+                for piece in _pieces(delivery):
+                    self._connection.sending_since = clock()
+                    await self._send(piece)
+                    self._connection.sending_since = None
+                    if not isinstance(piece, NotRecovered):
+                        pushed.inc(len(piece))
 
     async def _next(self) -> Delivery:
         if self._keep_alive is None:
@@ -126,6 +132,12 @@ class Pusher:
                 return await self._subscription.next()
         except TimeoutError:
             return ()
+
+
+def _pieces(delivery: Delivery) -> Sequence[Delivery]:
+    if isinstance(delivery, NotRecovered) or len(delivery) <= PIECE:
+        return (delivery,)
+    return [delivery[start : start + PIECE] for start in range(0, len(delivery), PIECE)]
 
 
 def _without(notifications: Sequence[Notification], muted: frozenset[str]) -> Sequence[Notification]:

@@ -1,7 +1,7 @@
 """`/hubs/notifications`: the same events for unmodified SignalR clients.
 
-A client that calls nothing gets what is new. `Ack(id)` remembers its place for the next connection; `Subscribe(after)`
-goes back (or forward) to a place at once.
+A client that calls nothing gets everything that is kept, at each connection. `Ack(id)` remembers its place for the next
+one; `Subscribe(after)` goes back (or forward) to a place at once.
 """
 
 import asyncio
@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from notifier import signalr
-from notifier.admit import Admission, Door, Refused
+from notifier.admit import Admission, Door
 from notifier.connections import Connection, End
 from notifier.listen import Listener
 from notifier.plain_json import read_position
 from notifier.push import KEEP_ALIVE, Pusher, Pushing
+from notifier.refuse import Refused
 from notifier.signalr import Alive, Closed, Invocation, Malformed
 from notifier.socket import Socket
 from notifier.subscribe import Delivery, NotRecovered, Subscription
@@ -27,8 +28,6 @@ HANDSHAKE_LIMIT = timedelta(seconds=15)
 
 CURSOR_GRACE = timedelta(milliseconds=300)
 """A client that means to call `Subscribe` does so right after connecting; until then nothing is pushed past it."""
-
-RECORDS_IN_FRAME = 20
 
 
 @dataclass(slots=True)
@@ -150,7 +149,7 @@ class Negotiation:
             if "ticket" not in request.query_params:
                 self._door.reader(await self._door.identify(request), request)
         except Refused as refusal:
-            return refusal.response()
+            return refusal.response(request)
         connection_id = token_urlsafe(16)
         answer: dict[str, Any] = {"negotiateVersion": 0, "connectionId": connection_id}
         if request.query_params.get("negotiateVersion", "0") not in ("", "0"):
@@ -165,8 +164,7 @@ async def _send(socket: Socket, delivery: Delivery) -> None:
     elif not delivery:
         await socket.send(signalr.PING)
     else:
-        for start in range(0, len(delivery), RECORDS_IN_FRAME):
-            await socket.send(signalr.push(delivery[start : start + RECORDS_IN_FRAME]))
+        await socket.send(signalr.push(delivery))
 
 
 def _position(arguments: tuple[Any, ...]) -> int | None:

@@ -3,6 +3,9 @@
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+MAX_REASON_BYTES = 123
+"""A close frame carries 125 bytes, two of them for the code."""
+
 
 class Gone(Exception):
     """The client has left, or the socket was closed."""
@@ -11,29 +14,32 @@ class Gone(Exception):
 class Socket:
     """The ASGI callables of one websocket."""
 
-    __slots__ = ("_is_closed", "_receive", "_send", "scope")
+    __slots__ = ("_receive", "_send", "is_accepted", "is_closed", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self._receive = receive
         self._send = send
-        self._is_closed = False
+        self.is_accepted = False
+        self.is_closed = False
+        """The close frame is on its way, ours or the client's."""
 
     async def accept(self) -> None:
         """Complete the handshake; raises Gone."""
         await self._receive()  # the server announces the socket before it may be answered
         await self._say({"type": "websocket.accept"})
+        self.is_accepted = True
 
     async def refuse(self, response: Response) -> None:
         """Answer the handshake with something else than a socket."""
-        self._is_closed = True
+        self.is_closed = True
         await response(self.scope, self._receive, self._send)
 
     async def receive(self) -> str | bytes | None:
         """What the client says next; None when it leaves."""
         message = await self._receive()
         if message["type"] != "websocket.receive":
-            self._is_closed = True
+            self.is_closed = True
             return None
         text: str | None = message.get("text")
         return text if text is not None else message.get("bytes") or b""
@@ -43,14 +49,15 @@ class Socket:
         await self._say({"type": "websocket.send", "text": text})
 
     async def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake; raises Gone."""
-        await self._say({"type": "websocket.close", "code": code, "reason": reason})
-        self._is_closed = True
+        """Begin the closing handshake, with as much of the reason as a close frame carries; raises Gone."""
+        short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        await self._say({"type": "websocket.close", "code": code, "reason": short})
+        self.is_closed = True
 
     async def _say(self, message: dict[str, object]) -> None:
-        if self._is_closed:
+        if self.is_closed:
             raise Gone
         try:
             await self._send(message)
-        except OSError as error:  # how servers say that the connection is lost
+        except (OSError, RuntimeError) as error:  # how servers say that the connection is lost, or closed by them
             raise Gone from error

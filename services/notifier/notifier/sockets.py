@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from starlette.responses import PlainTextResponse
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-NOT_FOUND = PlainTextResponse("There is no websocket here. Try /ws or /hubs/notifications", status_code=404)
+from notifier.refuse import Reason, Refused
+
+NOT_FOUND = Refused(404, Reason.PATH, "There is no websocket here. Try /ws or /hubs/notifications")
 
 
 class Sockets:
@@ -20,4 +22,5 @@ class Sockets:
         if scope["type"] != "websocket":
             await self._beside(scope, receive, send)
             return
-        await self._faces.get(scope["path"], NOT_FOUND)(scope, receive, send)
+        face = self._faces.get(scope["path"]) or NOT_FOUND.response(HTTPConnection(scope))
+        await face(scope, receive, send)

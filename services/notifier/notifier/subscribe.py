@@ -18,6 +18,11 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """Begin with what is new, whatever was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotRecovered:
     """What should come next is not kept, or never was; the stream goes on after `position`."""
 
@@ -70,7 +75,9 @@ class Subscription:
     async def _read(self) -> Sequence[Notification]:
         while True:
             try:
-                found = await self._store.read(self.reader.feed, after=self.position, limit=PAGE)
+                # Thousands may come back at once with much to read; what is new must not wait behind them.
+                async with self._followed.catching_up:
+                    found = await self._store.read(self.reader.feed, after=self.position, limit=PAGE)
             except Exception as error:  # an outage, most likely; whatever it is, the reader must not lose its place
                 log.warning("subscription.not_read", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(TRY_AGAIN_AFTER.total_seconds())
@@ -80,9 +87,10 @@ class Subscription:
                 self._lost, self.position = True, self._tail.position
             return found
 
-    async def start(self, after: int | None) -> None:
+    async def start(self, after: int | Newest | None) -> None:
         """Find the place to begin, or begin again elsewhere; not while `next` is waited for.
 
+        Without a place of its own, and without an acknowledged one, a reader may need everything that is kept.
         Raises what the database raises.
         """
         state = await self._store.state(self.reader)
@@ -90,13 +98,21 @@ class Subscription:
         # A hint that came before the first look found no position to read from.
         self._followed.hint([self.reader.feed])
         self.muted = state.muted
-        wanted = after if after is not None else state.acknowledged
-        self.position = state.newest if wanted is None else min(max(wanted, state.pruned), state.newest)
-        self._lost = wanted is not None and wanted != self.position
+        match after:
+            case Newest():
+                wanted = state.newest
+            case None:
+                wanted = state.pruned if state.acknowledged is None else state.acknowledged
+            case _:
+                wanted = after
+        self.position = min(max(wanted, state.pruned), state.newest)
+        self._lost = wanted != self.position
 
 
-async def subscribe(store: FeedStore, followed: FollowedFeeds, *, reader: Reader, after: int | None) -> Subscription:
-    """Follow a feed from `after` on; without it from the last acknowledged position, else only what is new.
+async def subscribe(
+    store: FeedStore, followed: FollowedFeeds, *, reader: Reader, after: int | Newest | None
+) -> Subscription:
+    """Follow a feed from `after` on; without it from the last acknowledged position, else from the oldest kept event.
 
     Following begins before the first look at the database, so nothing falls in between. Raises what the database
     raises; safe to repeat.

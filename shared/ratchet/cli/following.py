@@ -12,14 +12,15 @@ from uuid import UUID
 from rich.text import Text
 
 from ratchet.client import Client, ClientError, Notification, Problem
+from ratchet.client.notifications import Place
 
 Remark = Callable[[Text], None]
 
 
 async def events_of(
-    client: Client, *, after: int | None = None, everybody: bool = True, remark: Remark | None = None
+    client: Client, *, after: Place = "newest", everybody: bool = True, remark: Remark | None = None
 ) -> AsyncGenerator[Notification, None]:
-    """Events without end. Lost connections are remarked upon once each, and come back.
+    """Events without end; only new ones, unless told otherwise. Lost connections are remarked upon once, and come back.
 
     Raises:
         ClientError: as `Client.notifications`.

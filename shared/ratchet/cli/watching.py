@@ -82,7 +82,7 @@ async def tail(
     Parameters
     ----------
     after
-        Begin after this event's number; 0 shows all that are kept.
+        Begin after this event's number; 0 shows all that are kept. Without it only new ones are shown.
     mine
         Only your own workflows' events, also for support and admins.
     workflow
@@ -93,7 +93,7 @@ async def tail(
     screen = caller.screen()
     left = count
     async with open_client(caller) as client:
-        feed = events_of(client, after=after, everybody=not mine, remark=screen.remark)
+        feed = events_of(client, after="newest" if after is None else after, everybody=not mine, remark=screen.remark)
         async with aclosing(feed) as events:
             async for event in events:
                 if workflow is not None and event.workflow_id != str(workflow):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 from urllib.parse import urlencode
 
 from pydantic import Field, ValidationError
@@ -63,11 +63,15 @@ class Notification(View):
         return str(self.data.get("workflowId", ""))
 
 
+Place = int | Literal["newest"] | None
+"""After an event, with what is new, or (None) after what was acknowledged, else with the oldest event that is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Following:
     """Which feed is followed from where; `on_reconnect` hears of each lost connection before the next try."""
 
-    after: int | None = None
+    after: Place = None
     everybody: bool = False
     acknowledge: bool = False
     on_reconnect: Callable[[ServerUnreachable], None] | None = None
@@ -103,7 +107,7 @@ class NotificationStream:
         self._following = following
         self._timing = timing or Timing()
         self._open = opener or _open
-        self._cursor = following.after
+        self._cursor = following.after if isinstance(following.after, int) else None
         self._handing_out: int | None = None
         self._unacknowledged = 0
         self._socket: Socket | None = None
@@ -189,7 +193,7 @@ class NotificationStream:
         if frame.type == NOT_RECOVERED:
             raise _not_recovered(self._cursor, frame.position)
         if frame.id is None:
-            # Whoever began "with what is new" must not miss what comes while a lost connection is restored.
+            # Whoever began without a number must not miss what comes while a lost connection is restored.
             self._cursor = frame.position if self._cursor is None else self._cursor
             return None
         if self._cursor is not None and frame.id <= self._cursor:
@@ -215,6 +219,8 @@ class NotificationStream:
     def _address(self) -> str:
         # Without a cursor of its own it asks for the feed's, so that it has one when the connection is lost.
         query = {"hello": "true"} if self._cursor is None else {"after": str(self._cursor)}
+        if self._cursor is None and self._following.after is not None:
+            query["after"] = str(self._following.after)
         if self._following.everybody:
             query["all"] = "true"
         return f"{websocket_url(self._endpoints.notifier_url)}/ws" + (f"?{urlencode(query)}" if query else "")

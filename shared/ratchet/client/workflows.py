@@ -17,7 +17,7 @@ from ratchet.client.endpoints import Endpoints, TokenSource, endpoints_from
 from ratchet.client.errors import ServerUnreachable
 from ratchet.client.filters import FailedFilter, WorkflowFilter, criteria_of, query_of
 from ratchet.client.http_calls import Call, HttpCalls, Timing
-from ratchet.client.notifications import Following, NotificationStream
+from ratchet.client.notifications import Following, NotificationStream, Place
 from ratchet.client.parked import ParkedMessages
 from ratchet.client.results import (
     CheckpointView,
@@ -258,17 +258,17 @@ class Client:
     def notifications(
         self,
         *,
-        after: int | None = None,
+        after: Place = None,
         everybody: bool = False,
         acknowledge: bool = False,
         on_reconnect: Callable[[ServerUnreachable], None] | None = None,
     ) -> NotificationStream:
         """Follow the caller's events, without end: reconnects by itself and goes on where it was.
 
-        `after=0` begins at the start of the feed, another number after that event; without it the server begins after
-        the last acknowledged event, or with what is new. `everybody` is for support and admins. With `acknowledge` an
-        event counts as handled once the loop asks for the next one, so a handler that raises gets it again later.
-        `on_reconnect` hears of each lost connection.
+        `after=0` begins at the start of the feed, another number after that event, `after="newest"` with what is new;
+        without it the server begins after the last acknowledged event, or with the oldest one that it keeps.
+        `everybody` is for support and admins. With `acknowledge` an event counts as handled once the loop asks for the
+        next one, so a handler that raises gets it again later. `on_reconnect` hears of each lost connection.
 
         Raises:
             NotRecovered: events after the cursor are no longer kept.

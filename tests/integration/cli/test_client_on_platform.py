@@ -177,7 +177,10 @@ async def test_what_happens_while_the_notifier_restarts_reaches_whoever_asked_on
 ) -> None:
     await client.wait((await client.start("delivery")).workflow_id, SOON)
     lost = asyncio.Event()
-    async with asyncio.timeout(60), client.notifications(on_reconnect=lambda _error: lost.set()) as stream:
+    async with (
+        asyncio.timeout(60),
+        client.notifications(after="newest", on_reconnect=lambda _error: lost.set()) as stream,
+    ):
         waiting = asyncio.create_task(stream.__anext__())
         while stream.position is None:  # noqa: ASYNC110 - it is the server that says it
             await asyncio.sleep(0.05)
@@ -196,7 +199,7 @@ async def test_what_was_acknowledged_is_not_told_again(client: Client) -> None:
     async with asyncio.timeout(30), client.notifications(after=0, acknowledge=True) as stream:
         handled = await anext(stream)
         pending = await anext(stream)
-    # The acknowledgement is stored a moment later; until then the feed begins with what is new, or with the first.
+    # The acknowledgement is stored a moment later; until then the feed begins with the first.
     async with asyncio.timeout(30):
         while True:
             async with client.notifications() as stream:

@@ -40,6 +40,12 @@ class Peer:
         assert said.get("state") == state, said
         return said
 
+    async def wish(self, **what: Any) -> None:
+        """Tell a script that obeys what to do."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(orjson.dumps(what) + b"\n")
+        await self.process.stdin.drain()
+
     async def leave(self) -> None:
         """End it the polite way."""
         assert self.process.stdin is not None

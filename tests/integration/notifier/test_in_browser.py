@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, nullcontext
 
 import httpx2
 from local_stack.ports import choose_port
+from local_stack.servers import RunningServers
 from ratchet.service import GracefulServer, claim_port, server_config
 from starlette.applications import Starlette
 from starlette.responses import FileResponse, HTMLResponse
@@ -67,6 +68,31 @@ async def test_event_source_resumes_by_itself_over_a_restart_and_misses_nothing(
         await start(port=port, allowed_origins=(origin,))
         await emit("sarah", count=2)
         assert await ids(page, 5) == [1, 2, 3, 4, 5]
+
+
+async def test_event_source_comes_back_by_itself_when_the_database_was_away(
+    start: Start, emit: Emitter, servers: RunningServers
+) -> None:
+    async with site() as origin, page_on(origin) as page:
+        port = choose_port(taken=set())
+        first = await start(port=port, allowed_origins=(origin,))
+        await emit("sarah", count=2)
+        await page.run(
+            f"""refusals = 0;
+            source = new EventSource("{first.http}/events?access_token={token("sarah")}");
+            source.onerror = () => refusals++;
+            source.addEventListener("WORKFLOW_COMPLETED", event => got.push(event.lastEventId)); 1"""
+        )
+        assert await ids(page, 2) == [1, 2]
+        await asyncio.to_thread(servers["postgres"].kill)
+        try:
+            first.server.server_state.connections.copy().pop().transport.abort()  # type: ignore[union-attr]  # any of them
+            await page.wait_for("refusals >= 2", limit=20)
+            assert await page.run("source.readyState") == 0  # EventSource.CONNECTING: it goes on trying
+            await emit("sarah", count=2)
+        finally:
+            await asyncio.to_thread(servers["postgres"].start)
+        assert await ids(page, 4) == [1, 2, 3, 4]
 
 
 async def test_a_page_connects_with_a_ticket_and_no_token_in_the_address(start: Start, emit: Emitter) -> None:

@@ -111,6 +111,32 @@ async def test_a_bad_request_is_refused(notifier: Notifier) -> None:
             answer = await http.get(f"{notifier.http}/events", headers=headers)
             assert answer.status_code == status, headers
             assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == status
+
+
+async def test_a_refusal_that_passes_is_an_empty_stream_that_says_when_to_come_back(start: Start) -> None:
+    notifier = await start(sockets_per_user=1)
+    async with stream(notifier, token("sarah")), httpx2.AsyncClient() as http:
+        url = f"{notifier.http}/events"
+        answer = await http.get(url, headers={"Authorization": f"Bearer {token('sarah')}", "Origin": ORIGIN})
+        metrics = (await http.get(f"{notifier.http}/metrics")).text
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    retry, comment = answer.text.strip().splitlines()
+    assert 2000 <= int(retry.removeprefix("retry: ")) <= 3000
+    assert comment.startswith(": 429 user-limit: ")
+    assert 'ratchet_sockets_refused_total{reason="user-limit"} 1.0' in metrics
+
+
+async def test_who_begins_with_the_newest_has_a_place_before_the_first_event(notifier: Notifier, emit: Emitter) -> None:
+    await emit("sarah", count=3)
+    async with stream(notifier, token("sarah")) as events:
+        assert await events.ids(3) == [1, 2, 3]
+    async with stream(notifier, token("sarah"), after="newest") as events:
+        assert await events.block() == {"id": "3"}
+        await emit("sarah")
+        assert await events.ids(1) == [4]
 
 
 async def test_a_page_of_a_listed_origin_may_read_the_stream(notifier: Notifier) -> None:

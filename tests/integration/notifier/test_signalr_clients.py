@@ -72,6 +72,40 @@ async def test_the_npm_client_misses_nothing_over_a_killed_instance(
         assert seen == list(range(1, 22)), place
 
 
+async def test_a_client_that_only_listens_and_starts_gets_every_event_at_least_once_over_killed_instances(
+    settings: Settings, start: Start, emit: Emitter
+) -> None:
+    """With automatic reconnection, and without: then the page starts a new connection whenever the old one closed."""
+    await emit("sarah", count=5)  # before anybody ever connected
+    port = choose_port(taken=set())
+    wanted = set(range(1, 6))
+    async with (
+        node_peer("plain_signalr_client.mjs", hub_of(port), token("sarah"), "automatic") as automatic,
+        node_peer("plain_signalr_client.mjs", hub_of(port), token("sarah"), "by-hand") as by_hand,
+    ):
+        for _ in range(2):
+            async with service(settings, port) as process:
+                await ready(port)
+                for peer in (automatic, by_hand):
+                    await everything(peer, wanted)
+                process.kill()
+                await process.wait()
+                await emit("sarah", count=5)
+                wanted |= set(range(len(wanted) + 1, len(wanted) + 6))
+        await start(port=port)
+        for peer in (automatic, by_hand):
+            await everything(peer, wanted)
+
+
+async def everything(peer: Peer, wanted: set[int]) -> None:
+    """Wait until the last of these has come since the last connection, and see that all of them have come."""
+    got: set[int] = set()
+    while not wanted <= got:
+        said = await peer.hear(30)
+        if "event" in said:
+            got.add(said["data"]["id"])
+
+
 async def test_the_npm_client_comes_back_after_a_planned_stop(start: Start, emit: Emitter) -> None:
     port = choose_port(taken=set())
     first = await start(port=port)

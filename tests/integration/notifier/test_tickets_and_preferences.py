@@ -209,4 +209,12 @@ async def test_a_greeting_with_the_position_is_sent_to_whoever_asks_for_it(notif
     await emit("sarah", count=2)
     await (await notifier.connect(token("sarah"), after=0)).ids(2)
     client = await notifier.connect(token("sarah"), hello="true")
-    assert await client.receive() == {"type": "SUBSCRIBED", "data": {"after": 2}}
+    assert await client.receive() == {"type": "SUBSCRIBED", "data": {"after": 0}}
+    assert await client.ids(2) == [1, 2]
+    await client.ack(2)
+
+    async def is_acknowledged() -> bool:
+        again = await notifier.connect(token("sarah"), hello="true")
+        return await again.receive() == {"type": "SUBSCRIBED", "data": {"after": 2}}
+
+    await until(is_acknowledged)

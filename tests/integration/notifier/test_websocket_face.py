@@ -5,6 +5,7 @@ import contextlib
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 import websockets
@@ -47,10 +48,26 @@ async def test_events_of_an_absence_are_replayed_after_the_cursor_and_then_live_
     assert await first.ids(1) == [6]
 
 
-async def test_without_a_cursor_only_what_is_new_comes(notifier: Notifier, emit: Emitter) -> None:
-    await emit("sarah", count=3)
-    await (await notifier.connect(token("sarah"), after=0)).ids(3)
+async def test_without_any_position_everything_that_is_kept_comes_at_each_connection(
+    notifier: Notifier, emit: Emitter, database: asyncpg.Connection
+) -> None:
+    await emit("sarah", count=4)
+    await (await notifier.connect(token("sarah"))).ids(4)
+    await database.execute("DELETE FROM notifications WHERE feed = 'user:sarah' AND seq = 1")
+    await database.execute("UPDATE user_feeds SET pruned = 1 WHERE feed = 'user:sarah'")
     client = await notifier.connect(token("sarah"))
+    assert await client.ids(3) == [2, 3, 4]
+    await emit("sarah")
+    assert await client.ids(1) == [5]
+
+
+async def test_who_asks_for_the_newest_gets_only_what_is_new_and_is_told_where_that_begins(
+    notifier: Notifier, emit: Emitter
+) -> None:
+    await emit("sarah", count=3)
+    await (await notifier.connect(token("sarah"))).ids(3)
+    client = await notifier.connect(token("sarah"), after="newest", hello="true")
+    assert await client.receive() == {"type": "SUBSCRIBED", "data": {"after": 3}}
     assert await client.is_silent()
     await emit("sarah")
     assert await client.ids(1) == [4]
@@ -116,7 +133,7 @@ async def test_each_member_of_the_staff_has_an_acknowledged_position_of_their_ow
     await kim.socket.close()
     assert await (await notifier.connect(token("kim", "support"), all="true")).ids(1) == [4]
     ann = await notifier.connect(token("ann", "admin"), all="true")
-    assert await ann.is_silent()
+    assert await ann.ids(4) == [1, 2, 3, 4]
 
 
 async def test_needs_attention_goes_to_the_staff_and_not_to_the_owner(notifier: Notifier, emit: Emitter) -> None:
@@ -160,10 +177,10 @@ async def test_nothing_is_lost_or_doubled_at_the_seam_between_replay_and_live(
 async def test_a_new_connection_without_cursor_misses_nothing_that_is_published_after_its_handshake(
     notifier: Notifier, emit: Emitter
 ) -> None:
-    for _ in range(20):
+    for count in range(1, 21):
         client = await notifier.connect(token("sarah"))
         await emit("sarah")
-        assert len(await client.ids(1)) == 1
+        assert await client.ids(count) == list(range(1, count + 1))
         await client.socket.close()
 
 

@@ -119,6 +119,13 @@ async def test_an_event_that_comes_twice_is_told_once() -> None:
 async def test_whoever_begins_with_what_is_new_misses_nothing_while_the_connection_is_restored() -> None:
     subscribed = json.dumps({"type": "SUBSCRIBED", "data": {"after": 41}})
     notifier = ScriptedNotifier([[subscribed], [event(42)]])
+    await take(notifier, 1, after="newest")
+    assert notifier.asked == [{"hello": ["true"], "after": ["newest"]}, {"after": ["41"]}]
+
+
+async def test_whoever_begins_without_a_place_goes_on_where_the_server_began() -> None:
+    subscribed = json.dumps({"type": "SUBSCRIBED", "data": {"after": 41}})
+    notifier = ScriptedNotifier([[subscribed], [event(42)]])
     await take(notifier, 1)
     assert notifier.asked == [{"hello": ["true"]}, {"after": ["41"]}]
 

@@ -4,8 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from notifier.admit import Refused
 from notifier.connections import SEND_LIMIT, Connection, Connections, End, Limits
+from notifier.refuse import Reason, Refused
 from prometheus_client import CollectorRegistry
 from ratchet.observability.metrics import NotifierMetrics
 from ratchet.tokens import Principal, Role
@@ -88,6 +88,14 @@ async def test_ending_all_waits_for_them_but_not_for_ever(connections: Connectio
     tasks = [(await opened(connections, principal(sub)))[0] for sub in ("sarah", "tom", "kim")]
     await connections.end_all(End.STOPPING, timedelta(seconds=2))
     assert {await task for task in tasks} == {End.STOPPING}
-    with connections.open("websocket", principal()) as own:
+    others = Connections(NotifierMetrics(CollectorRegistry()), Limits(total=3, per_user=2))
+    with others.open("websocket", principal()) as own:
         own.ending = End.SLOW  # as if it could not be ended
-        await connections.end_all(End.STOPPING, timedelta(milliseconds=20))
+        await others.end_all(End.STOPPING, timedelta(milliseconds=20))
+
+
+async def test_who_comes_while_the_instance_stops_is_sent_away_for_a_moment(connections: Connections) -> None:
+    await connections.end_all(End.STOPPING, timedelta(seconds=2))
+    with pytest.raises(Refused) as refusal, connections.open("websocket", principal()):
+        pass
+    assert (refusal.value.status, refusal.value.reason, refusal.value.will_pass) == (503, Reason.STOPPING, True)

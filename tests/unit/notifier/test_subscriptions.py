@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from notifier.follow_feeds import ROWS_PER_FEED, FollowedFeeds
-from notifier.subscribe import PAGE, Delivery, NotRecovered, Subscription, subscribe
+from notifier.subscribe import PAGE, Delivery, Newest, NotRecovered, Subscription, subscribe
 from notifier.tail import KEPT, Tail
 from prometheus_client import CollectorRegistry
 from ratchet.notifications import Reader
@@ -192,7 +192,9 @@ async def test_who_is_far_behind_reads_pages_from_the_database() -> None:
 @pytest.mark.parametrize(
     ("after", "acknowledged", "begins_after", "is_lost"),
     [
-        (None, None, 10, False),
+        (None, None, 4, False),
+        (Newest(), None, 10, False),
+        (Newest(), 7, 10, False),
         (None, 7, 7, False),
         (None, 2, 4, True),
         (7, 9, 7, False),
@@ -204,7 +206,7 @@ async def test_who_is_far_behind_reads_pages_from_the_database() -> None:
     ],
 )
 async def test_where_a_subscription_begins(
-    after: int | None, acknowledged: int | None, begins_after: int, *, is_lost: bool
+    after: int | Newest | None, acknowledged: int | None, begins_after: int, *, is_lost: bool
 ) -> None:
     store = FeedsInMemory()
     store.grow(10)

@@ -97,7 +97,14 @@ async def test_a_token_with_an_unacceptable_claim_is_refused(verifier: TokenVeri
 async def test_issued_a_moment_ahead_of_our_clock_is_no_reason_to_refuse(
     verifier: TokenVerifier,
 ) -> None:
-    assert await verifier.verify(signed(claims(iat=NOW + 2, nbf=NOW)))
+    for ahead in (0, 1, 2, 3):
+        assert await verifier.verify(signed(claims(iat=NOW + ahead, nbf=NOW + ahead)))
+
+
+async def test_the_end_of_a_token_has_no_leeway(verifier: TokenVerifier) -> None:
+    for ended in (0, 1, 2, 3):
+        with pytest.raises(InvalidToken, match="expired"):
+            await verifier.verify(signed(claims(exp=NOW - ended)))
 
 
 @pytest.mark.parametrize(
