@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from ratchet.background import lost_tasks
 from ratchet.domain.errors import InvalidDefinition, InvalidSettings
 from ratchet.observability.logging import configure_logging
 from ratchet.settings import Settings, load_settings
@@ -22,6 +23,7 @@ GARBAGE_THRESHOLD = 20_000
 
 EXIT_BAD_SETTINGS = 2
 EXIT_NOT_STARTED = 3
+EXIT_TASK_LOST = 4
 
 UNREAD_LIMIT = timedelta(seconds=10)
 """How long sent data may stay unacknowledged before the kernel ends a connection. Pings do not find out who stopped
@@ -35,7 +37,10 @@ connection is ended: answers that go on for ever end only if somebody ends them.
 
 
 def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callable[[Settings], int]) -> int:
-    """Run until SIGTERM or Ctrl-C. Exit codes: 0 after a clean end, 2 for wrong settings, 3 when the start failed."""
+    """Run until SIGTERM or Ctrl-C. Exit codes: 0 after a clean end, 2 for wrong settings, 3 when the start failed.
+
+    4 when a task of its own could not be kept running (see `ratchet.background`).
+    """
     try:
         settings = load_settings()
         configure_logging(name, level=settings.log_level, form=settings.log_format)
@@ -54,6 +59,8 @@ def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callab
             raise
         place = f"{settings.host}:{port_of(settings)}"
         sys.stderr.write(f"{name} cannot listen on {place} ({error}): choose another host or port\n")
+    if lost_tasks():
+        return EXIT_TASK_LOST
     return 0 if server.started else EXIT_NOT_STARTED
 
 

@@ -1,13 +1,11 @@
 """The composition root: opens what the admin API works with, and closes it again."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import asyncpg
 from fastapi import FastAPI
@@ -28,15 +26,15 @@ from ratchet.adapters.postgres.recoveries import RecoveryBell, RecoveryLedger
 from ratchet.adapters.postgres.restore_facts import PostgresRestoreFacts
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
 from ratchet.adapters.postgres.workflow_history import WorkflowHistories
-from ratchet.adapters.postgres.workflow_lists import ENGINE_OUTAGES, WorkflowLists
+from ratchet.adapters.postgres.workflow_lists import WorkflowLists
 from ratchet.adapters.postgres.workflow_views import WorkflowViews
 from ratchet.adapters.rabbitmq import topology
-from ratchet.adapters.rabbitmq.consumer import OUTAGES
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.adapters.rabbitmq.queue_depths import queue_depths
 from ratchet.adapters.redis import connection as redis_connection
 from ratchet.adapters.redis.dependencies import SharedDependencies
 from ratchet.adapters.redis.token_bucket import SharedBuckets
+from ratchet.background import Background
 from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import AdminMetrics, new_registry
 from ratchet.settings import Settings
@@ -76,8 +74,6 @@ from admin_api.upkeep import Upkeep
 POOL_SIZE = 10
 # Beyond the wait for recovery: the confirm and a few questions to the database.
 MARGIN = timedelta(seconds=10)
-
-AWAY = (*OUTAGES, *ENGINE_OUTAGES)
 
 ROUTERS = tuple(
     routes.router
@@ -124,7 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         middleware=[
-            Middleware(Observe, metrics=metrics, outages=AWAY),
+            Middleware(Observe, metrics=metrics),
             Middleware(Authenticate, verifier=verifier),
             Middleware(RateLimit, limiter=limiter, rate=Rate.of(settings.rate_limit)),
             Middleware(BodyLimit),
@@ -152,13 +148,17 @@ async def _open(app: FastAPI, settings: Settings, common: Common, stack: AsyncEx
 
     views, ledger, bell = WorkflowViews(pool), RecoveryLedger(pool), RecoveryBell(url)
     starts, keys = AcceptedStarts(pool), IdempotencyKeys(pool)
-    _in_background(stack, bell.run(), prune_forever(starts, keys, AWAY))
+    background = Background(common.metrics.background)
+    stack.push_async_callback(background.close)
+    background.keep("recovery-bell", bell.run)
+    background.keep("prune", partial(prune_forever, starts, keys))
+    app.state.background = background
     app.state.pool, app.state.publisher = pool, publisher
     return Collaborators(
         gate=Gate(views, RefusalLog(pool), common.limiter),
         once=OnceOnly(keys, longest=settings.recovery_wait + MARGIN),
-        starter=WorkflowStarter(starts, publisher, AWAY),
-        desk=RecoveryDesk(ledger, bell, publisher, wait=settings.recovery_wait, outages=AWAY),
+        starter=WorkflowStarter(starts, publisher),
+        desk=RecoveryDesk(ledger, bell, publisher, wait=settings.recovery_wait),
         metrics=common.metrics,
         views=views,
         histories=WorkflowHistories(pool),
@@ -182,18 +182,7 @@ def _lookout(
     pool: asyncpg.Pool, publisher: Publisher, dependencies: SharedDependencies, *, scan_interval: timedelta
 ) -> Lookout:
     ask_queues = partial(queue_depths, publisher.connection)
-    return Lookout(OverviewReader(pool), ask_queues, dependencies.read, AWAY, scan_interval=scan_interval)
-
-
-def _in_background(stack: AsyncExitStack, *jobs: Coroutine[Any, Any, None]) -> None:
-    tasks = [asyncio.create_task(job) for job in jobs]
-
-    async def end() -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    stack.push_async_callback(end)
+    return Lookout(OverviewReader(pool), ask_queues, dependencies.read, scan_interval=scan_interval)
 
 
 def _checks(app: FastAPI) -> dict[str, Check]:
@@ -203,4 +192,7 @@ def _checks(app: FastAPI) -> dict[str, Check]:
     async def rabbitmq() -> bool:
         return bool(app.state.publisher.is_connected)
 
-    return {"postgres": postgres, "rabbitmq": rabbitmq}
+    async def background() -> bool:
+        return bool(await app.state.background.is_well())
+
+    return {"postgres": postgres, "rabbitmq": rabbitmq, "background": background}

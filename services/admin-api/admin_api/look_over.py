@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 from ratchet.domain.dependency import DependencyState
+from ratchet.domain.trouble import is_outage
 
 from admin_api.answers import DependencyStanding, Overview, QueueState
 
@@ -43,7 +44,6 @@ class Lookout:
         reader: "OverviewReader",
         ask_queues: AskQueues,
         ask_dependencies: AskDependencies,
-        outages: Iterable[type[BaseException]],
         *,
         scan_interval: timedelta,
     ) -> None:
@@ -51,7 +51,6 @@ class Lookout:
         self._reader = reader
         self._ask_queues = ask_queues
         self._ask_dependencies = ask_dependencies
-        self._outages = tuple(outages)
         self._lock = asyncio.Lock()
         self._seen: tuple[float, Overview] | None = None
 
@@ -78,7 +77,9 @@ class Lookout:
         try:
             async with asyncio.timeout(BROKER_PATIENCE.total_seconds()):
                 return [QueueState.model_validate(depth) for depth in await self._ask_queues(pools)]
-        except self._outages as error:
+        except Exception as error:
+            if not is_outage(error):
+                raise
             log.info("overview.broker_away", error=type(error).__name__)
             return None
 

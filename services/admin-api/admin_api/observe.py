@@ -2,9 +2,9 @@
 
 import time
 import uuid
-from collections.abc import Iterable
 
 import structlog
+from ratchet.domain.trouble import trouble_of
 from ratchet.messages.envelope import accepted_correlation_id
 from ratchet.observability.metrics import AdminMetrics
 from ratchet.problem_documents import CORRELATION_HEADER
@@ -23,10 +23,9 @@ log = structlog.get_logger()
 class Observe:
     """Gives each request its id and answers whatever goes wrong inside with a problem that tells nothing about it."""
 
-    def __init__(self, app: ASGIApp, metrics: AdminMetrics, outages: Iterable[type[BaseException]]) -> None:
+    def __init__(self, app: ASGIApp, metrics: AdminMetrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._outages = tuple(outages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
@@ -60,8 +59,9 @@ class Observe:
     def _problem_of(self, error: Exception) -> Problem:
         if isinstance(error, Problem):
             return error
-        if isinstance(error, self._outages):
-            log.warning("http.server_unavailable", error=f"{type(error).__name__}: {error}")
+        trouble = trouble_of(error)
+        if trouble.is_outage:
+            log.warning("http.server_unavailable", error=f"{type(error).__name__}: {error}", trouble=trouble.value)
             return Problem(
                 ProblemType.UNAVAILABLE,
                 "A server that this needs is away or busy. Try again, with the same Idempotency-Key if it was a POST.",

@@ -1,7 +1,6 @@
 """Forget what nobody needs any more: promises that were kept, and answers of old idempotency keys."""
 
 import asyncio
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,16 +18,13 @@ BATCH = 1000
 log = structlog.get_logger()
 
 
-async def prune_forever(
-    starts: "AcceptedStarts", keys: "IdempotencyKeys", outages: Iterable[type[BaseException]]
-) -> None:
+async def prune_forever(starts: "AcceptedStarts", keys: "IdempotencyKeys") -> None:
     """Prune each minute until cancelled; several instances may do so at once."""
-    expected = tuple(outages)
     while True:
         try:
             await prune_once(starts, keys)
-        except expected as error:
-            log.info("prune.postponed", error=type(error).__name__)
+        except Exception as error:  # whatever it was, the rows are still there and this runs again
+            log.warning("prune.postponed", error=f"{type(error).__name__}: {error}")
         await asyncio.sleep(EVERY.total_seconds())
 
 

@@ -1,7 +1,7 @@
 """Ask the recovery service for something and wait for what comes of it; the workflow itself is never touched here."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -61,13 +61,11 @@ class RecoveryDesk:
         publisher: "MessagePublisher",
         *,
         wait: timedelta,
-        outages: Iterable[type[BaseException]],
     ) -> None:
         self._ledger = ledger
         self._bell = bell
         self._publisher = publisher
         self._wait = wait
-        self._outages = tuple(outages)
 
     async def place(self, order: RecoveryOrder, recovery_id: UUID) -> "RecoveryRow | None":
         """What came of it, or None when nothing has yet. The same id again is the same order.
@@ -89,7 +87,7 @@ class RecoveryDesk:
             async with asyncio.timeout(PATIENCE.total_seconds()):
                 await self._publisher.publish([command])
             await self._ledger.published(outbox_ids)
-        except self._outages as error:
+        except Exception as error:  # whatever it was, the order is kept, and the relay sends it
             log.warning("recovery.left_to_relay", error=f"{type(error).__name__}: {error}")
 
     async def _outcome(self, recovery_id: str, rung: asyncio.Event) -> "RecoveryRow | None":

@@ -1,7 +1,7 @@
 """Start a workflow: the promise and its message are kept together, then the message is published."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -28,12 +28,9 @@ log = structlog.get_logger()
 class WorkflowStarter:
     """Accepts starts. A broker that is away does not matter: recovery's relay sends what lies in the outbox."""
 
-    def __init__(
-        self, starts: "AcceptedStarts", publisher: "MessagePublisher", outages: Iterable[type[BaseException]]
-    ) -> None:
+    def __init__(self, starts: "AcceptedStarts", publisher: "MessagePublisher") -> None:
         self._starts = starts
         self._publisher = publisher
-        self._outages = tuple(outages)
 
     async def start(self, command: StartWorkflow, *, message_id: UUID, correlation_id: str) -> Answer:
         """202 once the start is kept. Safe to repeat.
@@ -65,7 +62,7 @@ class WorkflowStarter:
             async with asyncio.timeout(PATIENCE.total_seconds()):
                 await self._publisher.publish([message])
             await self._starts.published(outbox_ids)
-        except self._outages as error:
+        except Exception as error:  # whatever it was, the start is kept, and the relay sends it
             log.warning("start.left_to_relay", error=f"{type(error).__name__}: {error}")
 
 

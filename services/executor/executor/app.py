@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,9 +20,11 @@ from ratchet.adapters.postgres.execution import PostgresExecution
 from ratchet.adapters.postgres.presence import PostgresPresence
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, resume_intake, stop_intake
+from ratchet.adapters.rabbitmq.keep_trying import KeepTrying
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.adapters.readiness import consumer_checks
 from ratchet.authoring import Registry
+from ratchet.background import Background
 from ratchet.crash_points import Reach, crash_points
 from ratchet.domain.egress import EgressRules
 from ratchet.domain.retry import Retry
@@ -32,7 +34,6 @@ from ratchet.messages.routes import COMMANDS, Route, recovery_key
 from ratchet.observability.health import Check, NotReady, health_routes
 from ratchet.observability.metrics import ExecutorMetrics, new_registry
 from ratchet.problem_documents import on_framework_exception
-from ratchet.service import end_task
 from ratchet.settings import Settings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -104,6 +105,7 @@ class _Parts:
     reach: Reach
     dependencies: HeedDependencies | None
     threads: StepThreads
+    parking: Parking
 
 
 async def _start(
@@ -125,30 +127,64 @@ async def _start(
     presence = PostgresPresence(servers.pool, executor=name)
     present = BePresent(presence)
     await present.arrive(registry.definitions, settings.pools)
-    parts = _Parts(servers, store, presence, present, holdings, outlet, http, reach, dependencies, threads)
-    subscriber_of = _pipeline(settings, registry, metrics, rules, parts)
-    for pool in settings.pools:
-        consume(
-            servers.broker,
-            topology.steps_queue(pool),
-            subscriber_of(pool),
-            prefetch=settings.prefetch,
-            outlives_connection=_has_long_steps(registry),
-        )
-    checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
-    checks["threads"] = _threads_check(threads)
+    parking = Parking(servers.pool, servers.publisher, service="executor", parked=metrics.parked)
+    parts = _Parts(servers, store, presence, present, holdings, outlet, http, reach, dependencies, threads, parking)
+    trying = KeepTrying(parking, metrics.deliveries)
+    _consume(settings, registry, servers.broker, _pipeline(settings, registry, metrics, rules, parts), trying)
+    background = Background(metrics.background)
+    stack.push_async_callback(background.close)
+    checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker, trying))
+    checks |= {"threads": _threads_check(threads), "background": background.is_well}
     stack.push_async_callback(_settle, outlet, settings.shutdown_grace)
-    watch = WatchPools(_known_pools(registry), _consumer_counter(servers.publisher), metrics)
-    hold = HoldIntake(
-        threads, holdings, stop=partial(stop_intake, servers.broker), resume=partial(resume_intake, servers.broker)
-    )
-    for work in (holdings.keep_leases(), watch.run(), hold.run(), clock.run(), present.keep()):
-        stack.push_async_callback(end_task, asyncio.create_task(work))
+    for task, work in _background(registry, metrics, parts, clock).items():
+        background.keep(task, work)
     await servers.broker.start()
     stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
     stack.push_async_callback(present.leave)
     await servers.publisher.publish([_scan_request()])
     log.info("executor.ready", executor=name, pools=list(settings.pools), workflows=len(registry.definitions))
+
+
+def _consume(
+    settings: Settings,
+    registry: Registry,
+    broker: RabbitBroker,
+    subscriber_of: Callable[[str], StepSubscriber],
+    trying: KeepTrying,
+) -> None:
+    for pool in settings.pools:
+        consume(
+            broker,
+            topology.steps_queue(pool),
+            subscriber_of(pool),
+            prefetch=settings.prefetch,
+            trying=trying,
+            outlives_connection=_has_long_steps(registry),
+        )
+
+
+def _background(
+    registry: Registry, metrics: ExecutorMetrics, parts: _Parts, clock: LoopClock
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Everything that goes on without being asked; each runs for ever."""
+    servers = parts.servers
+    watch = WatchPools(_known_pools(registry), _consumer_counter(servers.publisher), metrics)
+    hold = HoldIntake(
+        parts.threads,
+        parts.holdings,
+        stop=partial(stop_intake, servers.broker),
+        resume=partial(resume_intake, servers.broker),
+    )
+    works: dict[str, Callable[[], Awaitable[None]]] = {
+        "leases": parts.holdings.keep_leases,
+        "pools": watch.run,
+        "intake": hold.run,
+        "clock": clock.run,
+        "presence": parts.present.keep,
+    }
+    if parts.dependencies is not None:
+        works["dependencies"] = parts.dependencies.keep
+    return works
 
 
 def _pipeline(
@@ -178,14 +214,13 @@ def _pipeline(
         rules=rules,
         metrics=metrics,
     )
-    parking = Parking(parts.servers.pool, publisher, service="executor", parked=metrics.parked)
     start = AcceptStart(
         store=store,
         registry=registry,
         run=run,
         resume=resume,
         holdings=parts.holdings,
-        parking=parking,
+        parking=parts.parking,
         catalog=parts.present,
         publisher=publisher,
         metrics=metrics,
@@ -193,7 +228,7 @@ def _pipeline(
     )
     drive = DriveStep(store=store, resume=resume, metrics=metrics)
     return lambda pool: StepSubscriber(
-        start=start, drive=drive, resume=resume, holdings=parts.holdings, parking=parking, pool=pool, reach=reach
+        start=start, drive=drive, resume=resume, holdings=parts.holdings, parking=parts.parking, pool=pool, reach=reach
     )
 
 
@@ -214,7 +249,6 @@ async def _dependencies(
     # Before the first step and after the last one: else each restart would begin with steps that others hold back.
     await dependencies.look()
     stack.push_async_callback(dependencies.look)
-    stack.push_async_callback(end_task, asyncio.create_task(dependencies.keep()))
     return dependencies
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -18,11 +18,13 @@ from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.feeds import PostgresFeeds
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
+from ratchet.adapters.rabbitmq.keep_trying import KeepTrying
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.adapters.readiness import consumer_checks
 from ratchet.adapters.redis import connection as redis_connection
 from ratchet.adapters.redis.hints import FeedHints
 from ratchet.adapters.redis.once import TakeOnce
+from ratchet.background import Background
 from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import NotifierMetrics, new_registry
 from ratchet.problem_documents import on_framework_exception, on_own_failure
@@ -81,8 +83,7 @@ def create_app(settings: Settings) -> Sockets:
             door = Door(verifier, Tickets(TakeOnce(servers.redis)), settings.allowed_origins)
             sockets.update(_sockets(core, door))
             app.router.routes.extend(_routes(core, door))
-            checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
-            await _run(settings, servers, core, stack)
+            await _run(settings, servers, core, checks, stack)
             log.info("notifier.ready")
             yield {STOPPING: partial(core.connections.end_all, End.STOPPING, GOODBYE_LIMIT)}
 
@@ -178,20 +179,19 @@ def _browsers(allowed_origins: Sequence[str]) -> Middleware:
     )
 
 
-async def _run(settings: Settings, servers: _Servers, core: _Core, stack: AsyncExitStack) -> None:
+async def _run(
+    settings: Settings, servers: _Servers, core: _Core, checks: dict[str, Check], stack: AsyncExitStack
+) -> None:
     pushing = core.pushing
     stack.push_async_callback(_flush, pushing.acknowledgements)
-    for work in (
-        pushing.followed.run(),
-        pushing.settings.refresh_forever(),
-        pushing.acknowledgements.write_forever(),
-        core.hints.send_forever(),
-        core.hints.listen_forever(core.hear, pushing.followed.look_everywhere),
-        core.connections.sweep_forever(asyncio.get_running_loop().time),
-        prune_forever(pushing.store, settings.notification_retention),
-    ):
-        _run_until_closed(work, stack)
+    background = Background(pushing.metrics.background)
+    stack.push_async_callback(background.close)
+    for name, work in _background(settings, core).items():
+        background.keep(name, work)
     parking = Parking(servers.pool, servers.publisher, service="notifier", parked=pushing.metrics.parked)
+    trying = KeepTrying(parking, pushing.metrics.deliveries)
+    checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker, trying))
+    checks["background"] = background.is_well
     keep = KeepEvent(
         store=pushing.store,
         parking=parking,
@@ -199,25 +199,25 @@ async def _run(settings: Settings, servers: _Servers, core: _Core, stack: AsyncE
         announce=core.hints.announce,
         metrics=pushing.metrics,
     )
-    consume(servers.broker, topology.NOTIFIER_QUEUE, keep, prefetch=EVENTS_IN_FLIGHT)
+    consume(servers.broker, topology.NOTIFIER_QUEUE, keep, prefetch=EVENTS_IN_FLIGHT, trying=trying)
     await servers.broker.start()
     stack.push_async_callback(stop_intake, servers.broker)
 
 
-def _run_until_closed(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
-    task = asyncio.create_task(work)
-
-    def look(done: "asyncio.Task[None]") -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            log.error("notifier.task_failed", exc_info=error)
-
-    async def stop() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    task.add_done_callback(look)
-    stack.push_async_callback(stop)
+def _background(settings: Settings, core: _Core) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Everything that goes on without being asked; each runs for ever."""
+    pushing, clock = core.pushing, asyncio.get_running_loop().time
+    works: dict[str, Callable[[], Awaitable[None]]] = {
+        "feeds": pushing.followed.run,
+        "reader-settings": pushing.settings.refresh_forever,
+        "acknowledgements": pushing.acknowledgements.write_forever,
+        "hints-sent": core.hints.send_forever,
+        "hints-heard": partial(core.hints.listen_forever, core.hear, pushing.followed.look_everywhere),
+        "sweep": partial(core.connections.sweep_forever, clock),
+    }
+    if settings.notification_retention:
+        works["prune"] = partial(prune_forever, pushing.store, settings.notification_retention)
+    return works
 
 
 async def _flush(acknowledgements: Acknowledgements) -> None:

@@ -1,10 +1,11 @@
 """The recovery service's composition root: everything is built here, once, and handed to who needs it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import asyncpg
@@ -25,8 +26,10 @@ from ratchet.adapters.postgres.watches import PostgresWatches
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
 from ratchet.adapters.rabbitmq.depths import read_depths
+from ratchet.adapters.rabbitmq.keep_trying import KeepTrying
 from ratchet.adapters.rabbitmq.publisher import Publisher, connect
 from ratchet.adapters.readiness import consumer_checks
+from ratchet.background import Background
 from ratchet.domain.interruption import Interruption, QueueDepth
 from ratchet.messages.commands import RecoveryCommand, encode
 from ratchet.messages.commands import RestartScan as RestartScanCommand
@@ -35,7 +38,6 @@ from ratchet.messages.routes import COMMANDS, Route, recovery_key
 from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import RecoveryMetrics, new_registry
 from ratchet.problem_documents import on_framework_exception
-from ratchet.service import end_task
 from ratchet.settings import Settings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -93,17 +95,21 @@ async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitS
     parking = Parking(servers.pool, servers.publisher, service="recovery", parked=metrics.parked)
     look_after = LookAfter(store, metrics)
     scan = _scan(settings, servers, look_after, metrics)
+    trying = KeepTrying(parking, metrics.deliveries)
     commands = CommandSubscriber(HandleCommand(store, metrics), scan, parking)
-    consume(servers.broker, topology.RECOVERY_QUEUES[0], commands, prefetch=20)
+    consume(servers.broker, topology.RECOVERY_QUEUES[0], commands, prefetch=20, trying=trying)
     dead_letters = DeadLetterSubscriber(
         look_after, ReturnCommands(look_after, servers.publisher, parking, metrics), parking
     )
-    consume(servers.broker, topology.RECOVERY_QUEUES[1], dead_letters, prefetch=20)
-    checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker))
+    consume(servers.broker, topology.RECOVERY_QUEUES[1], dead_letters, prefetch=20, trying=trying)
+    checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker, trying))
+    background = Background(metrics.background)
+    checks["background"] = background.is_well
     await servers.broker.start()
     stack.push_async_callback(stop_intake, servers.broker)
-    for work in _background(settings, servers, metrics):
-        stack.push_async_callback(end_task, asyncio.create_task(work))
+    stack.push_async_callback(background.close)
+    for name, work in _background(settings, servers, metrics).items():
+        background.keep(name, work)
     log.info("recovery.ready")
 
 
@@ -129,20 +135,20 @@ def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics:
 
 def _background(
     settings: Settings, servers: _Servers, metrics: RecoveryMetrics
-) -> list[Coroutine[object, object, None]]:
+) -> dict[str, Callable[[], Awaitable[None]]]:
     """Everything that goes on without being asked; each runs for ever."""
     pool, publisher = servers.pool, servers.publisher
     sealer = PostgresAuditSealer(pool)
-    return [
-        RelayOutbox(_relay(servers, settings.relay_after), metrics, interval=settings.relay_interval).run(),
-        VerifyRecoveries(PostgresWatches(pool, publisher), metrics).run(),
-        RunBulk(PostgresBulk(pool, publisher), metrics, rate=settings.bulk_rate).run(),
-        SealAudit(sealer, metrics, waiting=sealer.unsealed).run(),
-        ArchiveWorkflows(PostgresArchive(pool), metrics, ages=_ages(settings)).run(),
-        TendParked(servers.parked, metrics).run(),
-        servers.unserved(metrics).run(),
-        _ask_for_scans(publisher, settings),
-    ]
+    return {
+        "relay": RelayOutbox(_relay(servers, settings.relay_after), metrics, interval=settings.relay_interval).run,
+        "verdicts": VerifyRecoveries(PostgresWatches(pool, publisher), metrics).run,
+        "bulk": RunBulk(PostgresBulk(pool, publisher), metrics, rate=settings.bulk_rate).run,
+        "audit-seal": SealAudit(sealer, metrics, waiting=sealer.unsealed).run,
+        "archive": ArchiveWorkflows(PostgresArchive(pool), metrics, ages=_ages(settings)).run,
+        "parked": TendParked(servers.parked, metrics).run,
+        "unserved": servers.unserved(metrics).run,
+        "scan-requests": partial(_ask_for_scans, publisher, settings),
+    }
 
 
 def _ages(settings: Settings) -> Ages:

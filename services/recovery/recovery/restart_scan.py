@@ -11,6 +11,7 @@ from ratchet.domain.errors import RatchetError
 from ratchet.domain.failure import Failure, sanitise
 from ratchet.domain.interruption import Interruption, QueueDepth
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
+from ratchet.domain.trouble import Trouble, trouble_of
 from ratchet.domain.workflow import FailureKind, WorkflowStatus
 from ratchet.messages import events
 from ratchet.observability.metrics import RecoveryMetrics
@@ -30,7 +31,7 @@ UNATTENDED_AFTER = timedelta(seconds=10)
 
 UNREADABLE_ROW = "What is stored of this workflow cannot be read"
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RatchetError)
-"""What reading a damaged row raises; outages are none of these."""
+"""What reading a damaged row raises, unless a driver means an outage by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,9 @@ class RestartScan:
         try:
             async with transaction.savepoint():
                 await self._look_after.settle(transaction, row, None)
-        except UNREADABLE:
+        except Exception as error:
+            if not _is_the_rows_own(error):
+                raise
             log.exception("workflow.unreadable", workflow_id=str(row.id), correlation_id=row.correlation_id)
             await await_person(transaction, row, replace(stand_by(_blind(row)), detail=UNREADABLE_ROW))
 
@@ -171,7 +174,9 @@ async def _rescue_apart(transaction: RecoveryTransaction, row: WorkflowRow, when
     try:
         async with transaction.savepoint():
             decision = await _rescue(transaction, row, when)
-    except UNREADABLE as error:
+    except Exception as error:
+        if not _is_the_rows_own(error):
+            raise
         # What is stored for this one cannot be read. It must not come up again and again before all the others.
         log.exception("workflow.unreadable", workflow_id=str(row.id), correlation_id=row.correlation_id)
         reason = f"{UNREADABLE_ROW} ({type(error).__name__})"
@@ -179,6 +184,12 @@ async def _rescue_apart(transaction: RecoveryTransaction, row: WorkflowRow, when
         decision = plan.failed(_blind(row), failure, message=events.PERMANENT)
         await carry_out(transaction, row, decision, automatic(FOUND, row))
     return isinstance(decision, plan.Plan) and decision.change.status is not WorkflowStatus.FAILED
+
+
+def _is_the_rows_own(error: Exception) -> bool:
+    """Whether the trouble lies in this row, or in what the database refuses to keep of it, and not in a server."""
+    trouble = trouble_of(error)
+    return trouble is Trouble.CONTENT or (isinstance(error, UNREADABLE) and not trouble.is_outage)
 
 
 def _blind(row: WorkflowRow) -> Facts:

@@ -20,9 +20,10 @@ from aio_pika.abc import AbstractQueue, AbstractRobustConnection
 
 from ratchet.adapters.parking import PARKED_ID_HEADER, parked_id, queue_copy
 from ratchet.adapters.postgres.parked_rows import Known, NewRow, ParkedRows
-from ratchet.adapters.rabbitmq.consumer import OUTAGES, incoming
+from ratchet.adapters.rabbitmq.consumer import incoming
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.domain.failure import sanitise
+from ratchet.domain.trouble import is_outage
 from ratchet.messages.deaths import latest_death
 from ratchet.messages.envelope import (
     ORIGIN_EXCHANGE_HEADER,
@@ -106,7 +107,9 @@ class ParkedQueue:
         while True:
             try:
                 return await self._sort(batch, copies)
-            except OUTAGES as error:
+            except Exception as error:
+                if not is_outage(error):
+                    raise
                 log.warning("parked.waiting_for_server", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(WAIT.total_seconds())
 

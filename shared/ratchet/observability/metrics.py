@@ -14,10 +14,48 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
+class DeliveryMetrics:
+    """What every service that consumes counts about deliveries whose handling failed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.failures = Counter(
+            "ratchet_delivery_failures_total",
+            "Tries to handle a delivery that failed",
+            ["queue", "trouble"],
+            registry=registry,
+        )
+        self.failing = Gauge(
+            "ratchet_deliveries_failing",
+            "Deliveries whose latest try failed; they wait and are tried again",
+            ["queue"],
+            registry=registry,
+        )
+        self.set_aside = Counter(
+            "ratchet_deliveries_set_aside_total",
+            "Messages parked because they failed while others passed",
+            ["queue"],
+            registry=registry,
+        )
+
+
+class BackgroundMetrics:
+    """What every service counts about the tasks that it keeps running."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.ends = Counter(
+            "ratchet_background_task_ends_total",
+            "Ends of tasks that are meant to run as long as their service",
+            ["task"],
+            registry=registry,
+        )
+
+
 class ExecutorMetrics:
     """What the executor counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.deliveries = DeliveryMetrics(registry)
+        self.background = BackgroundMetrics(registry)
         self.started = Counter("ratchet_workflows_started_total", "Workflows accepted", registry=registry)
         self.finished = Counter(
             "ratchet_workflows_finished_total", "Workflows ended by the executor", ["status"], registry=registry
@@ -73,6 +111,8 @@ class RecoveryMetrics:
     """What the recovery service counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.deliveries = DeliveryMetrics(registry)
+        self.background = BackgroundMetrics(registry)
         self.commands = Counter(
             "ratchet_recovery_commands_total", "Recovery commands", ["command", "outcome"], registry=registry
         )
@@ -129,6 +169,8 @@ class NotifierMetrics:
     """What the notifier counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.deliveries = DeliveryMetrics(registry)
+        self.background = BackgroundMetrics(registry)
         self.stored = Counter("ratchet_notifications_stored_total", "Events kept in feeds", ["type"], registry=registry)
         self.duplicates = Counter(
             "ratchet_notification_duplicates_total", "Events that were stored already", registry=registry
@@ -150,6 +192,7 @@ class AdminMetrics:
     """What the admin API counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.background = BackgroundMetrics(registry)
         self.requests = Counter("http_requests_total", "Requests", ["method", "route", "status"], registry=registry)
         self.seconds = Histogram(
             "http_request_seconds", "Time to answer", ["method", "route"], buckets=QUICK_SECONDS, registry=registry

@@ -5,15 +5,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-import asyncpg
+from ratchet.domain.trouble import is_outage
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 Run = Callable[[list[Item]], Awaitable[Sequence[Answer]]]
-
-CULPRIT_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
-"""Errors that one member's content causes; its neighbours are run again without it."""
 
 
 class Coalescer(Generic[Item, Answer]):
@@ -71,21 +68,20 @@ class Coalescer(Generic[Item, Answer]):
     async def _run_batch(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
             answers = await self._run([item for item, _future in batch])
-        except CULPRIT_ERRORS as error:
-            if len(batch) == 1:
-                _fail(batch, error)
-                return
-            middle = len(batch) // 2
-            await self._run_batch(batch[:middle])
-            await self._run_batch(batch[middle:])
-        except BaseException as error:  # every waiting caller has to hear of it, also of a cancellation
-            _fail(batch, error if isinstance(error, Exception) else ConnectionError("the batch was cancelled"))
-            if not isinstance(error, Exception):
-                raise
-        else:
             for (_item, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+        except Exception as error:  # every waiting caller has to hear of it
+            if len(batch) == 1 or is_outage(error):
+                _fail(batch, error)
+                return
+            # Perhaps one member is to blame: its neighbours are run again without it.
+            middle = len(batch) // 2
+            await self._run_batch(batch[:middle])
+            await self._run_batch(batch[middle:])
+        except BaseException:
+            _fail(batch, ConnectionError("the batch was cancelled"))
+            raise
 
 
 def _fail(batch: list[tuple[Item, asyncio.Future[Answer]]], error: Exception) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import TypeVar
 from uuid import UUID
 
@@ -10,8 +11,9 @@ import asyncpg
 import structlog
 
 from ratchet.adapters.postgres import claims, commits, inputs, outbox, starts, takeovers
-from ratchet.adapters.postgres.coalescer import CULPRIT_ERRORS, Coalescer
+from ratchet.adapters.postgres.coalescer import Coalescer
 from ratchet.domain.errors import StateNotStorable
+from ratchet.domain.trouble import Trouble, is_outage, trouble_of
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.envelope import Outgoing
 from ratchet.observability.metrics import ExecutorMetrics
@@ -31,15 +33,11 @@ from ratchet.ports import (
 log = structlog.get_logger()
 
 BATCH = 200
-LOST_ANSWER = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-)
-ROLLED_BACK = (asyncpg.TransactionRollbackError, asyncpg.InsufficientResourcesError)
-RETRY_SECONDS = 0.2
+PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between two tries to commit, the last one again and again."""
+
+UNKNOWN_TRIES = 10
+"""So often an error is met with another try that tells nothing about the server."""
 
 AnyCommit = TypeVar("AnyCommit", StepCommit, FailureCommit, commits.HandOver)
 
@@ -84,7 +82,9 @@ class PostgresExecution:
         """
         try:
             return await self._settled(self._steps, commit)
-        except CULPRIT_ERRORS as error:
+        except Exception as error:
+            if trouble_of(error) is not Trouble.CONTENT:
+                raise
             raise StateNotStorable(f"Postgres refuses the step's result: {error}") from error
 
     async def commit_failure(self, commit: FailureCommit) -> Committed:
@@ -127,30 +127,43 @@ class PostgresExecution:
         await outbox.mark_published(self._quick, outbox_ids)
 
     async def _settled(self, queue: "Coalescer[AnyCommit, Committed | None]", commit: AnyCommit) -> Committed:
-        """Submit until the outcome is known: an answer that was lost says nothing about what the server did."""
-        while True:
+        """Submit until the outcome is known: an answer that was lost says nothing about what the server did.
+
+        For ever while the server is away, takes no writes, or refuses us: the claim is kept, and the step is done.
+        """
+        committed, unknown = None, 0
+        for pause in chain(PAUSES, repeat(PAUSES[-1])):
             try:
                 committed = await queue.submit(commit)
-            except ROLLED_BACK:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            except LOST_ANSWER as error:
-                log.warning("commit.outcome_unknown", error=type(error).__name__)
-                fate = await self._fate(commit)
-                if fate.is_open:
-                    continue
+                break
+            except Exception as error:
+                trouble = trouble_of(error)
+                unknown += trouble is Trouble.UNKNOWN
+                if trouble is Trouble.CONTENT or unknown >= UNKNOWN_TRIES:
+                    raise
+                _tell("commit.outcome_unknown", error)
+            await asyncio.sleep(pause)
+            fate = await self._fate(commit)
+            if not fate.is_open:
                 committed = fate.committed
-            if committed is None:
-                self._metrics.fenced.inc()
-                raise Fenced
-            return committed
+                break
+        if committed is None:
+            self._metrics.fenced.inc()
+            raise Fenced
+        return committed
 
     async def _fate(self, commit: commits.Commit) -> commits.Fate:
-        while True:
+        unknown = 0
+        for pause in chain(PAUSES[1:], repeat(PAUSES[-1])):
             try:
                 return await commits.fate_of(self._pool, commit)
-            except LOST_ANSWER + ROLLED_BACK:
-                await asyncio.sleep(RETRY_SECONDS)
+            except Exception as error:
+                unknown += not is_outage(error)
+                if unknown >= UNKNOWN_TRIES:
+                    raise
+                _tell("commit.not_looked_up", error)
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the pauses never end")
 
     async def _run_starts(self, batch: list[NewWorkflow]) -> list[StartVerdict]:
         # A workflow that nobody claims yet has its message acknowledged at once, so it has to be on disk by then.
@@ -174,3 +187,11 @@ class PostgresExecution:
 
     async def _run_handovers(self, batch: list[commits.HandOver]) -> list[Committed | None]:
         return await commits.hand_over(self._pool, batch, lease=self._lease)
+
+
+def _tell(event: str, error: Exception) -> None:
+    trouble = trouble_of(error)
+    if trouble.is_outage:
+        log.warning(event, error=f"{type(error).__name__}: {error}", trouble=trouble.value)
+    else:
+        log.error(event, exc_info=error, trouble=trouble.value)

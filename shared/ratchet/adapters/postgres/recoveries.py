@@ -174,7 +174,7 @@ class RecoveryBell:
         while True:
             try:
                 await self._listen()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # whatever it was, people wait for their outcomes
                 log.warning("recovery_bell.lost", error=type(error).__name__, retry_in=RECONNECT_SECONDS)
             await asyncio.sleep(RECONNECT_SECONDS)
 

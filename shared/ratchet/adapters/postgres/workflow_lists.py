@@ -21,8 +21,6 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -31,9 +29,6 @@ from ratchet.adapters.postgres.tables import INSTANT, accepted_starts, workflow_
 from ratchet.adapters.postgres.workflow_views import WorkflowView
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.failed_filter import FailedFilter
-
-ENGINE_OUTAGES: tuple[type[Exception], ...] = (OperationalError, InterfaceError, PoolTimeout)
-"""The server is away or busy, as SQLAlchemy tells it."""
 
 Edge = tuple[datetime, UUID]
 """Time and id of the last row of a page: the next page begins behind it."""

@@ -3,43 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from itertools import chain, repeat
 from typing import Any
 
-import asyncpg
-import structlog
 from aio_pika import IncomingMessage
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+from aiormq.exceptions import ChannelInvalidStateError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
 
+from ratchet.adapters.rabbitmq.keep_trying import Handler, KeepTrying, Lane
 from ratchet.adapters.rabbitmq.publisher import HEARTBEAT_SECONDS, RECONNECT_SECONDS
 from ratchet.adapters.rabbitmq.settlements import Settlements
 from ratchet.adapters.rabbitmq.topology import Queue
-from ratchet.messages.envelope import Incoming, Settlement, Unconfirmed
-
-log = structlog.get_logger()
-
-
-Handler = Callable[[Incoming], Awaitable[Settlement]]
-
-OUTAGES: tuple[type[BaseException], ...] = (
-    OSError,
-    TimeoutError,
-    AMQPError,
-    Unconfirmed,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-)
-"""A server is away or busy: the message is not at fault and the handler may simply be run again."""
+from ratchet.messages.envelope import Incoming, Settlement
 
 CANCEL_SECONDS = 5
-
-_WAITS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 def consumer_broker(amqp_url: str, *, name: str) -> RabbitBroker:
@@ -51,21 +29,25 @@ def consumer_broker(amqp_url: str, *, name: str) -> RabbitBroker:
         client_properties={"heartbeat": HEARTBEAT_SECONDS},
         reconnect_interval=RECONNECT_SECONDS,
         apply_types=False,
-        # Handlers never raise (see `_handled`), and a line for each message would cost more than the message.
+        # Handlers never raise (see `keep_trying`), and a line for each message would cost more than the message.
         logger=None,
         graceful_timeout=None,
     )
 
 
 def consume(
-    broker: RabbitBroker, queue: Queue, handler: Handler, *, prefetch: int, outlives_connection: bool = False
+    broker: RabbitBroker,
+    queue: Queue,
+    handler: Handler,
+    *,
+    prefetch: int,
+    trying: KeepTrying,
+    outlives_connection: bool = False,
 ) -> None:
-    """Subscribe `handler`; it is run for up to `prefetch` deliveries at once, and again and again during outages.
+    """Subscribe `handler`; it is run for up to `prefetch` deliveries at once, each again and again until it ends.
 
     With a connection its handlers end, because their messages will be delivered again. With `outlives_connection` those
     go on that have acknowledged theirs before.
-
-    An error that is no outage is a defect: it is logged and the message goes to the queue's dead letters.
 
     FastStream connects, declares, subscribes, comes back after outages and stops. A message does not pass through its
     middlewares, context, parser and decoder, which would take longer than all else done for it (see ADR 12).
@@ -77,7 +59,7 @@ def consume(
         no_reply=True,
     )
     subscriber(_never_called)
-    subscriber.consume = _Intake(handler, outlives_connection=outlives_connection).take  # type: ignore[method-assign]  # there is no public way
+    subscriber.consume = _Intake(handler, trying.lane(queue.name), outlives_connection=outlives_connection).take  # type: ignore[method-assign]  # there is no public way
 
 
 async def _never_called(_body: bytes) -> None:
@@ -87,8 +69,9 @@ async def _never_called(_body: bytes) -> None:
 class _Intake:
     """From a delivery to its settlement."""
 
-    def __init__(self, handler: Handler, *, outlives_connection: bool) -> None:
+    def __init__(self, handler: Handler, lane: Lane, *, outlives_connection: bool) -> None:
         self._handler = handler
+        self._lane = lane
         self._outlives_connection = outlives_connection
         self._going_on: set[asyncio.Task[Settlement]] = set()
         self._channel: AbstractChannel | None = None
@@ -104,7 +87,7 @@ class _Intake:
             self._channel, self._settlements = channel, Settlements(channel)
         self._settlements.delivered(tag)
         delivery = _Delivery(self._settlements, tag)
-        work = _handled(self._handler, incoming(msg, delivery.acknowledge))
+        work = self._lane.handled(self._handler, incoming(msg, delivery.acknowledge))
         delivery.settle(await (self._apart(work, delivery) if self._outlives_connection else work))
 
     async def _apart(self, work: Coroutine[Any, Any, Settlement], delivery: "_Delivery") -> Settlement:
@@ -190,16 +173,3 @@ def incoming(raw: IncomingMessage, acknowledge: Callable[[], Awaitable[None]]) -
         headers=dict(raw.headers),
         acknowledge=acknowledge,
     )
-
-
-async def _handled(handler: Handler, message: Incoming) -> Settlement:
-    for wait in chain(_WAITS, repeat(_WAITS[-1])):
-        try:
-            return await handler(message)
-        except OUTAGES as error:
-            log.warning("message.waiting_for_server", error=f"{type(error).__name__}: {error}", retry_in=wait)
-        except Exception:  # a defect must neither stop the consumer nor lose the message
-            log.exception("message.handler_failed", message_id=message.message_id)
-            return Settlement.REJECT
-        await asyncio.sleep(wait)
-    raise AssertionError("unreachable: the waits never end")
