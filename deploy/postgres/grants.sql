@@ -81,4 +81,7 @@ GRANT SELECT, UPDATE, DELETE ON parked_messages TO ratchet_admin_api;
 GRANT SELECT ON recovery_requests TO ratchet_recovery;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys, accepted_starts, recovery_requests TO ratchet_admin_api;
 
+-- Whether a start was promised: commands wait for it.
+GRANT SELECT ON accepted_starts TO ratchet_executor, ratchet_recovery;
+
 COMMIT;

@@ -23,6 +23,7 @@ from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, resume_
 from ratchet.adapters.rabbitmq.keep_trying import KeepTrying
 from ratchet.adapters.rabbitmq.publisher import Publisher
 from ratchet.adapters.readiness import consumer_checks
+from ratchet.adapters.starts_under_way import StartsOnTheirWay
 from ratchet.authoring import Registry
 from ratchet.background import Background
 from ratchet.crash_points import Reach, crash_points
@@ -35,6 +36,7 @@ from ratchet.observability.health import Check, NotReady, health_routes
 from ratchet.observability.metrics import ExecutorMetrics, new_registry
 from ratchet.problem_documents import on_framework_exception
 from ratchet.settings import Settings
+from ratchet.wait_for_start import WaitForStart
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
@@ -226,7 +228,8 @@ def _pipeline(
         metrics=metrics,
         slots=settings.prefetch,
     )
-    drive = DriveStep(store=store, resume=resume, metrics=metrics)
+    wait = WaitForStart(StartsOnTheirWay(parts.servers.pool, publisher.connection))
+    drive = DriveStep(store=store, resume=resume, wait=wait, publisher=publisher, metrics=metrics)
     return lambda pool: StepSubscriber(
         start=start, drive=drive, resume=resume, holdings=parts.holdings, parking=parts.parking, pool=pool, reach=reach
     )

@@ -5,32 +5,46 @@ from uuid import UUID
 
 import orjson
 from ratchet.domain.errors import MalformedMessage
-from ratchet.messages.commands import ExecuteStep
+from ratchet.messages.commands import ExecuteStep, decode
+from ratchet.messages.envelope import Incoming
 from ratchet.observability.metrics import ExecutorMetrics
-from ratchet.ports import ExecutionStore, InputsVerdict
+from ratchet.ports import ExecutionStore, InputsVerdict, MessagePublisher
+from ratchet.wait_for_start import WaitForStart
 
 from executor.delivery import Delivery, Ending
 from executor.resume_workflow import ResumeWorkflow
 
 # Start and step commands of one publisher are handled side by side, so the start may be a moment behind.
-_LOOKS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_LOOKS = (0.05, 0.1)
 
 
 class DriveStep:
     """The use case. One instance serves all deliveries."""
 
-    def __init__(self, *, store: ExecutionStore, resume: ResumeWorkflow, metrics: ExecutorMetrics) -> None:
+    def __init__(
+        self,
+        *,
+        store: ExecutionStore,
+        resume: ResumeWorkflow,
+        wait: WaitForStart,
+        publisher: MessagePublisher,
+        metrics: ExecutorMetrics,
+    ) -> None:
         self._store = store
+        self._wait = wait
+        self._publisher = publisher
         self._resume = resume
         self._metrics = metrics
 
-    async def __call__(self, command: ExecuteStep, delivery: Delivery) -> Ending:
-        """Safe to repeat.
+    async def __call__(self, message: Incoming, delivery: Delivery) -> Ending:
+        """Safe to repeat. A command whose workflow has not been started yet goes round until it has.
 
         Raises:
-            MalformedMessage: no such workflow, or its definition has no such step.
+            MalformedMessage: no such workflow, and no start under way; or its definition has no such step.
         """
-        await self._wait_for_start(command.workflow_id)
+        command = decode(ExecuteStep, message.body)
+        if not await self._is_started(command.workflow_id):
+            return await self._go_round(message, command.workflow_id)
         verdict = await self._store.keep_inputs(
             command.workflow_id,
             step_id=command.step_id,
@@ -48,10 +62,18 @@ class DriveStep:
                 self._metrics.stale.labels("inputs-ignored").inc()
                 return Ending.DONE
 
-    async def _wait_for_start(self, workflow_id: UUID) -> None:
+    async def _is_started(self, workflow_id: UUID) -> bool:
         for pause in (*_LOOKS, None):
             if await self._store.exists(workflow_id):
-                return
+                return True
             if pause is not None:
                 await asyncio.sleep(pause)
-        raise MalformedMessage(f"There is no workflow {workflow_id}")
+        return False
+
+    async def _go_round(self, message: Incoming, workflow_id: UUID) -> Ending:
+        again = await self._wait.again(message, workflow_id)
+        if again is None:
+            raise MalformedMessage(f"There is no workflow {workflow_id}, and no start is on its way")
+        await self._publisher.publish([again])
+        self._metrics.stale.labels("waits-for-start").inc()
+        return Ending.DONE

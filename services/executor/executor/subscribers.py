@@ -5,7 +5,7 @@ from uuid import uuid4
 from ratchet.crash_points import CrashPoint, Reach, nothing_happens
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages import routes
-from ratchet.messages.commands import ContinueWorkflow, ExecuteStep, decode
+from ratchet.messages.commands import ContinueWorkflow, decode
 from ratchet.messages.envelope import (
     MAX_BODY_BYTES,
     MAX_MESSAGE_ID,
@@ -65,7 +65,7 @@ class StepSubscriber:
                 return await self._start(message, delivery)
             case routes.UPSTREAM_STEP:
                 _require_size(message)
-                return await self._drive(decode(ExecuteStep, message.body), delivery)
+                return await self._drive(message, delivery)
             case key if key.startswith("step."):
                 _require_size(message)
                 return await self._resume(decode(ContinueWorkflow, message.body).workflow_id, delivery)

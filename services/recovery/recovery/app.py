@@ -29,6 +29,7 @@ from ratchet.adapters.rabbitmq.depths import read_depths
 from ratchet.adapters.rabbitmq.keep_trying import KeepTrying
 from ratchet.adapters.rabbitmq.publisher import Publisher, connect
 from ratchet.adapters.readiness import consumer_checks
+from ratchet.adapters.starts_under_way import StartsOnTheirWay
 from ratchet.background import Background
 from ratchet.domain.interruption import Interruption, QueueDepth
 from ratchet.messages.commands import RecoveryCommand, encode
@@ -39,6 +40,7 @@ from ratchet.observability.health import Check, health_routes
 from ratchet.observability.metrics import RecoveryMetrics, new_registry
 from ratchet.problem_documents import on_framework_exception
 from ratchet.settings import Settings
+from ratchet.wait_for_start import WaitForStart
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
@@ -96,7 +98,9 @@ async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitS
     look_after = LookAfter(store, metrics)
     scan = _scan(settings, servers, look_after, metrics)
     trying = KeepTrying(parking, metrics.deliveries)
-    commands = CommandSubscriber(HandleCommand(store, metrics), scan, parking)
+    wait = WaitForStart(StartsOnTheirWay(servers.pool, servers.publisher.connection))
+    handle = HandleCommand(store, metrics)
+    commands = CommandSubscriber(handle, scan, parking, wait=wait, publisher=servers.publisher)
     consume(servers.broker, topology.RECOVERY_QUEUES[0], commands, prefetch=20, trying=trying)
     dead_letters = DeadLetterSubscriber(
         look_after, ReturnCommands(look_after, servers.publisher, parking, metrics), parking

@@ -31,6 +31,10 @@ TURNS = (0.05, 0.1, 0.2, 0.5, *[1.0] * 10)
 """How a command waits for earlier ones, in seconds. One of those may be set aside, so it does not wait for ever."""
 
 
+class NotStarted(Exception):
+    """There is no such workflow yet."""
+
+
 class HandleCommand:
     """The use case. One instance serves all commands."""
 
@@ -39,9 +43,19 @@ class HandleCommand:
         self._metrics = metrics
 
     async def __call__(
-        self, kind: RecoveryKind, request: RecoveryRequest, *, recovery_id: str, correlation_id: str
+        self,
+        kind: RecoveryKind,
+        request: RecoveryRequest,
+        *,
+        recovery_id: str,
+        correlation_id: str,
+        may_wait: bool = False,
     ) -> None:
-        """Decide and carry out, in one transaction. Safe to repeat with the same id: the second time does nothing."""
+        """Decide and carry out, in one transaction. Safe to repeat with the same id: the second time does nothing.
+
+        Raises:
+            NotStarted: there is no such workflow, which is only said if the command `may_wait` for it; nothing is done.
+        """
         wish = Wish(recovery_id, kind, request.actor, request.reason, correlation_id)
         for pause in TURNS:
             if await self._is_its_turn(recovery_id):
@@ -53,7 +67,7 @@ class HandleCommand:
             if await transaction.is_recorded(recovery_id):
                 return
             if row is None:
-                outcome = await _from_archive(transaction, request, wish)
+                outcome = await _from_archive(transaction, request, wish, may_wait=may_wait)
             else:
                 decision = decide(kind, request, await gather_facts(transaction, row))
                 decision = await heed_presence(transaction, row, decision)
@@ -106,22 +120,29 @@ class _StaysArchived(Exception):
         self.refusal = refusal
 
 
-async def _from_archive(transaction: RecoveryTransaction, request: RecoveryRequest, wish: Wish) -> RecoveryOutcome:
+async def _from_archive(
+    transaction: RecoveryTransaction, request: RecoveryRequest, wish: Wish, *, may_wait: bool
+) -> RecoveryOutcome:
     """Bring an archived workflow back for what can be done to it."""
     try:
         async with transaction.savepoint():
-            return await _brought_back(transaction, request, wish)
+            return await _brought_back(transaction, request, wish, may_wait=may_wait)
     except _StaysArchived as stays:
         return await carry_out(transaction, stays.row, stays.refusal, wish)
 
 
-async def _brought_back(transaction: RecoveryTransaction, request: RecoveryRequest, wish: Wish) -> RecoveryOutcome:
+async def _brought_back(
+    transaction: RecoveryTransaction, request: RecoveryRequest, wish: Wish, *, may_wait: bool
+) -> RecoveryOutcome:
     row = await transaction.bring_back(request.workflow_id)
+    if row is None and may_wait:
+        raise NotStarted
     if row is None:
         return await _refuse_unknown(transaction, request, wish)
     if await transaction.is_recorded(wish.id):  # what was done about it had been archived with it
         return RecoveryOutcome.DONE
     decision = decide(wish.kind, request, await gather_facts(transaction, row))
+    decision = await heed_presence(transaction, row, decision)
     if isinstance(decision, Refusal):
         raise _StaysArchived(row, decision)
     return await carry_out(transaction, row, decision, wish)

@@ -7,9 +7,10 @@ from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.commands import GIVEN_UP, RecoveryCommand, RecoveryRequest, RestartScan, decode
 from ratchet.messages.envelope import Incoming, Settlement, accepted_correlation_id
 from ratchet.messages.routes import recovery_key
-from ratchet.ports import ParkingLot
+from ratchet.ports import MessagePublisher, ParkingLot
+from ratchet.wait_for_start import WaitForStart
 
-from recovery.handle_command import KINDS, HandleCommand
+from recovery.handle_command import KINDS, HandleCommand, NotStarted
 from recovery.look_after import LookAfter, Verdict
 from recovery.restart_scan import RestartScan as ScanForInterrupted
 from recovery.return_commands import ReturnCommands, is_upstream, origin_of
@@ -20,8 +21,18 @@ BY_KEY = {recovery_key(command): command for command in RecoveryCommand}
 class CommandSubscriber:
     """Handles every message of `recovery.commands`."""
 
-    def __init__(self, handle: HandleCommand, scan: ScanForInterrupted, parking: ParkingLot) -> None:
+    def __init__(
+        self,
+        handle: HandleCommand,
+        scan: ScanForInterrupted,
+        parking: ParkingLot,
+        *,
+        wait: WaitForStart,
+        publisher: MessagePublisher,
+    ) -> None:
         self._handle = handle
+        self._wait = wait
+        self._publisher = publisher
         self._scan = scan
         self._parking = parking
 
@@ -42,12 +53,19 @@ class CommandSubscriber:
             return
         if not message.message_id:
             raise MalformedMessage("The message has no message_id; it names the recovery, so it is required")
-        await self._handle(
-            KINDS[command],
-            decode(RecoveryRequest, message.body),
-            recovery_id=message.message_id,
-            correlation_id=_correlation_id(message),
-        )
+        request = decode(RecoveryRequest, message.body)
+        again = await self._wait.again(message, request.workflow_id)
+        try:
+            await self._handle(
+                KINDS[command],
+                request,
+                recovery_id=message.message_id,
+                correlation_id=_correlation_id(message),
+                may_wait=again is not None,
+            )
+        except NotStarted:
+            # A command that came with the start of its workflow goes round until somebody has taken that up.
+            await self._publisher.publish([] if again is None else [again])
 
 
 class DeadLetterSubscriber:

@@ -157,3 +157,17 @@ def hang(ctx: StepContext, state: dict[str, Any]) -> None:
     note(ctx)
     while not gate_is_open():
         time.sleep(0.01)
+
+
+awaiting_slowly = Workflow("awaiting_slowly")
+
+
+@awaiting_slowly.step
+async def slow(ctx: StepContext, state: dict[str, Any]) -> None:
+    """Twenty at a time, so the last of an array are begun seconds after the first."""
+    await asyncio.sleep(0.5)
+
+
+@awaiting_slowly.step(id="go", waits_for_command=True)
+async def go_on(ctx: StepContext, state: dict[str, Any]) -> None:
+    note(ctx)

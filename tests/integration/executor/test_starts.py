@@ -108,3 +108,19 @@ async def test_what_cannot_be_understood_is_parked_with_its_reason(site: Site) -
     assert any("no workflow" in row["reason"] for row in rows)
     assert any("at most 1000" in row["reason"] for row in rows)
     assert await site.count("SELECT count(*) FROM workflow_instances") == 1
+
+
+async def test_commands_right_behind_an_array_of_starts_wait_for_theirs_and_none_is_parked(site: Site) -> None:
+    site.start("executor", PREFETCH="20")
+    site.start("recovery")
+    await site.begin("many")
+    members = [start("awaiting_slowly") for _ in range(150)]
+    await site.publish("workflow.start", members)
+    ids = [member["workflowId"] for member in members]
+    for workflow_id in ids[:-1]:
+        await site.publish("step.execute", {"workflowId": workflow_id, "stepId": "go", "inputs": {"by": "ada"}})
+    await site.publish("recovery.CancelWorkflow", {"workflowId": ids[-1], "actor": "ada"})
+    await all_completed(site, 150)
+    await site.reaches(uuid.UUID(ids[-1]), "Cancelled")
+    assert await site.count("SELECT count(*) FROM parked_messages") == 0
+    assert site.counted_effects()["go"] == 149

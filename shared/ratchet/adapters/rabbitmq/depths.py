@@ -9,6 +9,22 @@ from ratchet.domain.interruption import NO_QUEUE, QueueDepth
 from ratchet.messages.routes import steps_queue
 
 
+async def ready_in(connection: AbstractRobustConnection, queues: Iterable[str]) -> dict[str, int]:
+    """Ready messages of queues by name; 0 for one that does not exist. Raises AMQPError when the broker is away."""
+    found: dict[str, int] = {}
+    async with connection.channel() as opened:
+        transport = (await opened.get_underlay_channel()).connection
+    for queue in queues:
+        channel = await transport.channel()
+        try:
+            found[queue] = (await channel.queue_declare(queue, passive=True)).message_count or 0
+        except ChannelNotFoundEntity:
+            found[queue] = 0
+        else:
+            await channel.close()
+    return found
+
+
 async def read_depths(connection: AbstractRobustConnection, pools: Iterable[str]) -> dict[str, QueueDepth]:
     """Ready messages and consumers of each pool's queue; a queue that does not exist is empty and unserved.
 
