@@ -69,7 +69,7 @@ def _told(item: OpenRecovery, verdict: Verdict) -> list[Outgoing]:
         case Verdict.VERIFIED:
             event = events.recovery_verified(item.id, step=item.awaited_step)
         case Verdict.RELAPSED:
-            reason = item.failure_reason or "It was interrupted again"
+            reason = item.failure_reason or "It failed again"
             event = events.recovery_relapsed(item.id, step=item.awaited_step, reason=reason)
         case Verdict.SUPERSEDED:
             return []

@@ -70,7 +70,7 @@ class End:
 def next_move(progress: Progress, *, canary: int) -> Start | Wait | End:
     """What comes next for a running batch."""
     if progress.relapsed:
-        return End(BulkState.STOPPED, "A recovered workflow failed again at the same step")
+        return End(BulkState.STOPPED, "A recovered workflow failed again before its step had passed")
     if canary and progress.failed and progress.begun <= canary:
         return End(BulkState.STOPPED, "A canary could not be recovered")
     if progress.pending == 0:

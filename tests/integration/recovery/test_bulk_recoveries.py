@@ -103,6 +103,27 @@ async def test_a_relapse_stops_the_batch_and_the_rest_stays_failed(
     assert [tuple(row) for row in outcomes] == [("bulk-recover", "requested"), ("bulk-recover", "stopped")]
 
 
+async def test_an_executor_that_dies_stops_no_batch(stage: RecoveryStage, requests: BulkRequests) -> None:
+    for _ in range(4):
+        await stage.failed_at("b")
+    bulk_id, bulk = await asked(requests, order(canary=2)), stage.bulk()
+    await bulk.advance(bulk_id)
+    for workflow_id in await begun(stage, bulk_id):
+        await stage.take(workflow_id, stage.executor("dead", timedelta(seconds=-1)))
+        await stage.take(workflow_id, stage.executor("heir", timedelta(seconds=-1)), take_over=True)
+    await stage.verify()
+    await bulk.advance(bulk_id)
+    await stage.scan()
+    for _ in range(4):
+        for workflow_id in await begun(stage, bulk_id):
+            await stage.pass_step(workflow_id)
+        await stage.verify()
+        await bulk.advance(bulk_id)
+    found = await requests.find(bulk_id)
+    assert found is not None
+    assert (found.state, found.progress.verified, found.progress.relapsed) == ("completed", 4, 0)
+
+
 async def test_a_batch_that_helped_everybody_is_completed_and_its_counts_add_up(
     stage: RecoveryStage, requests: BulkRequests
 ) -> None:

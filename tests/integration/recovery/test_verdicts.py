@@ -60,7 +60,48 @@ async def test_a_takeover_is_watched_like_every_other_recovery(stage: RecoverySt
     second = stage.executor("second")
     await stage.commit(await stage.take(claim.workflow_id, second, take_over=True), second)
     await stage.verify()
-    assert await stage.verdicts(claim.workflow_id) == ["relapsed", "verified"]
+    assert await stage.verdicts(claim.workflow_id) == ["verified", "verified"]
+
+
+async def test_a_recovery_whose_executor_dies_stays_open_until_its_step_has_passed(stage: RecoveryStage) -> None:
+    workflow_id = await stage.failed_at("b")
+    await stage.command(RecoveryKind.RECOVER, workflow_id)
+    await stage.take(workflow_id, stage.executor("dead", EXPIRED))
+    heir = stage.executor("heir", EXPIRED)
+    await stage.take(workflow_id, heir, take_over=True)
+    await stage.scan()
+    claim = await stage.take(workflow_id)
+    await stage.verify()
+    assert await stage.verdicts(workflow_id) == [None, None, None]
+    await stage.commit(claim)
+    await stage.verify()
+    assert await stage.verdicts(workflow_id) == ["verified"] * 3
+
+
+async def test_a_recovery_that_is_interrupted_up_to_the_automatic_limit_has_relapsed(stage: RecoveryStage) -> None:
+    workflow_id = await stage.failed_at("b")
+    await stage.command(RecoveryKind.RECOVER, workflow_id)
+    for _ in range(4):
+        await stage.take(workflow_id, stage.executor("dead", EXPIRED))
+        await stage.verify()
+        assert set(await stage.verdicts(workflow_id)) == {None}
+        await stage.scan()
+    assert await stage.status(workflow_id) == "Failed"
+    await stage.verify()
+    assert await stage.verdicts(workflow_id) == ["relapsed"] * 4
+    assert "stopped its process 4 times" in stage.listener.data("WORKFLOW_RECOVERY_RELAPSED")["reason"]
+
+
+async def test_a_failure_after_an_interruption_is_a_relapse(stage: RecoveryStage) -> None:
+    workflow_id = await stage.failed_at("b")
+    await stage.command(RecoveryKind.RECOVER, workflow_id)
+    await stage.take(workflow_id, stage.executor("dead", EXPIRED))
+    heir = stage.executor("heir")
+    await stage.give_up(await stage.take(workflow_id, heir, take_over=True), heir)
+    await stage.command(RecoveryKind.RECOVER, workflow_id)
+    await stage.pass_step(workflow_id)
+    await stage.verify()
+    assert await stage.verdicts(workflow_id) == ["relapsed", "relapsed", "verified"]
 
 
 async def test_a_cancelled_workflow_leaves_its_recovery_without_a_verdict_of_its_own(stage: RecoveryStage) -> None:

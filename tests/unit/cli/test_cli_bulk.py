@@ -165,7 +165,7 @@ def test_a_start_needs_a_reason(shell: Shell) -> None:
     [
         (bulk("completed"), 0),
         (bulk("completed", verified=2, failed=1), 1),
-        (bulk("stopped", relapsed=1, detail="A recovered workflow failed again at the same step"), 1),
+        (bulk("stopped", relapsed=1, detail="A recovered workflow failed again before its step had passed"), 1),
         (bulk("cancelled"), 6),
     ],
 )

@@ -8,7 +8,7 @@ import asyncpg
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery, PostgresTransaction
 from ratchet.domain.bulk_recovery import ItemOutcome
 from ratchet.domain.recovery import RecoveryKind
-from ratchet.domain.verification import Following, Verdict
+from ratchet.domain.verification import INTERRUPTIONS, Following, Verdict
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.ports import MessagePublisher
 from ratchet.recovery_ports import OpenRecovery
@@ -30,6 +30,7 @@ SELECT * FROM (
         SELECT x.kind, x.status_before, x.since_seq FROM recovery_attempts x
         WHERE x.workflow_id = r.workflow_id AND x.attempted_at > r.attempted_at
             AND x.outcome <> 'refused' AND x.kind NOT IN ('pause', 'resume')
+            AND NOT (x.kind = ANY ($2::text[]) AND x.status_before IS DISTINCT FROM 'Failed')
         ORDER BY x.attempted_at LIMIT 1
     ) n ON true
 ) AS watched
@@ -70,7 +71,7 @@ class PostgresWatchTransaction(PostgresTransaction):
 
     async def lock_decided(self, *, limit: int) -> list[OpenRecovery]:
         """Open recoveries that something has happened to since."""
-        rows = await self._connection.fetch(_DECIDED, limit)
+        rows = await self._connection.fetch(_DECIDED, limit, sorted(INTERRUPTIONS))
         # Locked afterwards: what made them decidable cannot be undone, so only double work is to be avoided.
         locked = await self._connection.fetch(_LOCK, [row["id"] for row in rows]) if rows else []
         ours = {row["recovery_id"] for row in locked}
@@ -131,6 +132,6 @@ def _why(item: OpenRecovery, verdict: Verdict) -> str | None:
         case Verdict.VERIFIED:
             return None
         case Verdict.RELAPSED:
-            return item.failure_reason or "It was interrupted again"
+            return item.failure_reason or "It failed again"
         case Verdict.SUPERSEDED:
             return "Somebody took it in hand meanwhile"
