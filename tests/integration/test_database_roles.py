@@ -8,15 +8,15 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 from local_stack.databases import create_database, drop_database
 from local_stack.postgres_place import packaged_programs
-from local_stack.secret_store import stack_secrets
 from local_stack.servers import RunningServers
 from ratchet.adapters.postgres.migrate import migrate
+
+from tests.harness.administrator import administrator_url, with_login
 
 SQL = Path(__file__).parent.parent.parent / "deploy" / "postgres"
 SERVICES = ("executor", "recovery", "notifier", "admin_api")
@@ -35,7 +35,7 @@ class Roles:
 
     def url_of(self, service: str) -> str:
         """How the service, or `owner`, connects."""
-        return _as(self.url, f"{self.prefix}_{service}", PASSWORD)
+        return with_login(self.url, f"{self.prefix}_{service}", PASSWORD)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def roles(servers: RunningServers) -> Iterator[Roles]:
     name = f"roles_{uuid.uuid4().hex[:8]}"
     url = create_database(servers.database_url, name)
     made = Roles(url, prefix=name)
-    administrator = _administrator(servers, url)
+    administrator = administrator_url(servers, url)
     try:
         _psql(administrator, "roles.sql", made.prefix)
         asyncio.run(migrate(made.url_of("owner")))
@@ -55,7 +55,7 @@ def roles(servers: RunningServers) -> Iterator[Roles]:
         yield made
     finally:
         drop_database(servers.database_url, name)
-        asyncio.run(_drop_roles(_administrator(servers, servers.database_url), made.prefix))
+        asyncio.run(_drop_roles(administrator_url(servers, servers.database_url), made.prefix))
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ async def test_history_can_only_grow(owner: asyncpg.Connection, roles: Roles) ->
     assert {row["privilege_type"] for row in rights} <= {"SELECT", "INSERT"}
 
 
-async def test_the_owner_of_the_schema_is_no_administrator(owner: asyncpg.Connection) -> None:
+async def test_the_owner_of_the_schema_is_noadministrator_url(owner: asyncpg.Connection) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await owner.execute("CREATE ROLE another")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -271,18 +271,6 @@ def _psql(url: str, script: str, prefix: str) -> None:
 
 def _psql_program() -> str:
     return shutil.which("psql") or str(packaged_programs() / "psql")
-
-
-def _administrator(servers: RunningServers, url: str) -> str:
-    """A server of the test run's own has a superuser; of a server named by URL its user must be able to make roles."""
-    if "postgres" not in servers.own:
-        return url
-    return _as(url, "postgres", stack_secrets(servers.folder).postgres_admin_password)
-
-
-def _as(url: str, user: str, password: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc.rpartition('@')[2]}"))
 
 
 async def _drop_roles(url: str, prefix: str) -> None:

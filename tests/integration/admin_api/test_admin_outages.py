@@ -1,10 +1,12 @@
 import asyncio
 
+import asyncpg
 import httpx2
 import pytest
 from local_stack.servers import RunningServers
 from ratchet.adapters.postgres import workflow_views
 
+from tests.harness.administrator import administrator_url
 from tests.integration.admin_api.admin_stage import ADMIN, SARAH, Rows, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,6 +34,37 @@ async def test_without_postgres_every_route_is_a_503_and_works_again_by_itself(
 
     await eventually(all_well)
     assert (await api.get("/readyz")).status_code == 200
+
+
+async def test_a_database_that_takes_no_writes_is_a_503_and_reading_goes_on(
+    servers: RunningServers, api: httpx2.AsyncClient, rows: Rows
+) -> None:
+    workflow_id = await rows.workflow(status="Failed")
+    administrator = await asyncpg.connect(administrator_url(servers, servers.database_url))
+    await administrator.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    await administrator.execute("SELECT pg_reload_conf()")
+    try:
+
+        async def refused() -> httpx2.Response | None:
+            answer = await api.post("/api/v1/workflows", json={"definition": "orders"}, headers=SARAH)
+            return answer if answer.status_code == 503 else None
+
+        answer = await eventually(refused)
+        assert answer.json()["type"] == "urn:ratchet:problem:unavailable"
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await api.post(f"/api/v1/workflows/{workflow_id}/recover", headers=SARAH)).status_code == 503
+        assert (await api.get(f"/api/v1/workflows/{workflow_id}", headers=ADMIN)).status_code == 200
+    finally:
+        await administrator.execute("SET default_transaction_read_only = off")
+        await administrator.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        await administrator.execute("SELECT pg_reload_conf()")
+        await administrator.close()
+
+    async def accepted() -> bool:
+        answer = await api.post("/api/v1/workflows", json={"definition": "orders"}, headers=SARAH)
+        return answer.status_code != 503
+
+    await eventually(accepted)
 
 
 async def test_a_statement_that_the_server_ends_is_a_503(
