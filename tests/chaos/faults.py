@@ -3,11 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from tests.chaos.field import LEASE, SERVICES, VHOST, Field
 
 OUTAGE = 6.0
 """Longer than a lease: whoever waits it out has lost what it held."""
+
+LOCKED_OUT = 15.0
 
 Strike = Callable[[Field], None]
 
@@ -86,6 +89,34 @@ def _slow_network(field: Field) -> None:
         field.network.set_delay(0)
 
 
+def _refuse_writes(field: Field) -> None:
+    """What a failover looks like to sessions that stay open."""
+    with field.administering() as administrator:
+        administrator.run("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        try:
+            time.sleep(OUTAGE)
+        finally:
+            administrator.run(
+                "SET default_transaction_read_only = off",
+                "ALTER SYSTEM RESET default_transaction_read_only",
+                "SELECT pg_reload_conf()",
+            )
+
+
+def _refuse_login(field: Field) -> None:
+    """As after a password was changed everywhere but here: open sessions end, and new ones are refused."""
+    role = urlsplit(field.direct.database_url).username
+    with field.administering() as administrator:
+        try:
+            administrator.run(
+                f'ALTER ROLE "{role}" NOLOGIN',
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'",
+            )
+            time.sleep(LOCKED_OUT)
+        finally:
+            administrator.run(f'ALTER ROLE "{role}" LOGIN')
+
+
 def _hide(server: str) -> Strike:
     def strike(field: Field) -> None:
         field.network.swallow(server, True)
@@ -118,6 +149,8 @@ SINGLE = (
     Fault("retries-purged", "the delay queues lose their messages", _purge_retries, 1),
     Fault("database-killed", "Postgres is killed and started", _crash("postgres"), 4),
     Fault("database-frozen", "Postgres stands still", _freeze("postgres"), 4),
+    Fault("database-read-only", "Postgres takes no writes", _refuse_writes, 3),
+    Fault("login-refused", "Postgres ends every session and refuses the login", _refuse_login, 6),
     Fault("redis-wiped", "Valkey is emptied, killed and started", _wipe_redis, 2),
     Fault("network-cut", "every connection to every server is reset", _cut_network, 2),
     Fault("network-slow", "every packet takes 20 to 100 ms longer", _slow_network, 3),

@@ -1,5 +1,6 @@
 """Where faults strike: the platform on servers of its own, with a network between them that can be broken."""
 
+import asyncio
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import asyncpg
 import httpx2
 import psutil
 import redis
@@ -24,6 +26,7 @@ from local_stack.services import Wishes
 
 from tests.chaos.network import Network, network_before
 from tests.chaos.under_fire import EFFECTS_VARIABLE
+from tests.harness.administrator import administrator_url
 from tests.harness.rabbitmqctl import rabbitmqctl
 from tests.harness.waiting import until
 
@@ -89,6 +92,17 @@ class Field:
         """Run `rabbitmqctl`."""
         return rabbitmqctl(self.servers, *arguments)
 
+    @contextmanager
+    def administering(self) -> Iterator["Administrator"]:
+        """The superuser's session on Postgres, past the network."""
+        loop = asyncio.new_event_loop()
+        session = loop.run_until_complete(asyncpg.connect(administrator_url(self.servers, self.direct.database_url)))
+        try:
+            yield Administrator(session, loop)
+        finally:
+            loop.run_until_complete(session.close())
+            loop.close()
+
     def flush_redis(self) -> None:
         """Delete everything that Valkey holds."""
         with redis.Redis.from_url(self.direct.redis_url) as client:
@@ -108,6 +122,19 @@ class Field:
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Administrator:
+    """A session with all rights."""
+
+    session: asyncpg.Connection
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, *statements: str) -> None:
+        """One after the other, each by itself."""
+        for statement in statements:
+            self.loop.run_until_complete(self.session.execute(statement))
 
 
 @contextmanager
