@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any, TypeVar, get_type_hints, overload
 from uuid import UUID
 
-import orjson
 import structlog
 from pydantic import BaseModel, TypeAdapter
 
+from ratchet import exact_json
 from ratchet.domain.definition import DEFAULT_POOL, StepDefinition, WorkflowDefinition
 from ratchet.domain.errors import InvalidDefinition
 from ratchet.domain.retry import Retry
@@ -237,7 +237,9 @@ class _HttpRequest:
             ("Accept", "application/json"),
         )
         content = (
-            b"" if self.method in {"GET", "HEAD", "DELETE"} else orjson.dumps(state if self.body is None else self.body)
+            b""
+            if self.method in {"GET", "HEAD", "DELETE"}
+            else exact_json.dumps(state if self.body is None else self.body)
         )
         answer = await context.call_http(HttpCall(self.method, self.url, own + self.headers, content))
         return {**state, self.into: answer} if isinstance(state, dict) else {self.into: answer}

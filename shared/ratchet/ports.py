@@ -248,8 +248,8 @@ class MessagePublisher(Protocol):
 class ParkingLot(Protocol):
     """Where messages go that nobody can act on."""
 
-    async def park(self, message: Incoming, reason: str, *, part: Any = None) -> None:
-        """Keep the message (or one `part` of its body) with the reason. Safe to repeat for the same message."""
+    async def park(self, message: Incoming, reason: str, *, part: bytes | None = None) -> None:
+        """Keep the message (or one `part` of its body, as it was sent) with the reason. Safe to repeat."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,13 @@
 """A workflow's state as JSON: what can be kept, and one canonical form of it for checksums."""
 
-import json
 import math
-import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
 
+from ratchet import exact_json
 from ratchet.domain.checkpoint import MAX_DEPTH, MAX_STATE_BYTES, depth_of
 from ratchet.domain.errors import StateNotStorable
-
-_LONG_NUMBER = re.compile(r"\d{19}")
 
 _ORJSON_MIN, _ORJSON_MAX = -(2**63), 2**64 - 1
 
@@ -28,16 +24,16 @@ def read_back(state: Any) -> EncodedState:
 
     Raises:
         StateNotStorable: for what JSON or Postgres cannot keep: other types, NaN, NUL characters, lone surrogates,
-            more than 100 levels, more than 1 MiB.
+            integers of more than 4,300 digits, more than 100 levels, more than 1 MiB.
     """
     try:
-        text = orjson.dumps(state)
-    except TypeError as error:
-        if "64-bit" not in str(error):
-            raise StateNotStorable(f"The value is not JSON: {error}") from error
-        return _checked(_to_json_strictly(state), json.loads)
-    # orjson writes NaN and the infinities as null; only then is a closer look needed.
-    return _checked(_to_json_strictly(state) if b"null" in text else text, orjson.loads)
+        return _checked(exact_json.dumps(state))
+    except RecursionError as error:
+        raise StateNotStorable(f"The value is nested deeper than {MAX_DEPTH} levels") from error
+    except UnicodeEncodeError as error:
+        raise StateNotStorable("The value holds half of a surrogate pair, which is no text") from error
+    except (TypeError, ValueError) as error:
+        raise StateNotStorable(f"The value is not JSON: {error}") from error
 
 
 def encode_state(state: Any) -> bytes:
@@ -46,9 +42,8 @@ def encode_state(state: Any) -> bytes:
 
 
 def decode_state(text: str) -> Any:
-    """The value of a JSON text, integers of any size included (orjson makes floats of those beyond 64 bits)."""
-    value = orjson.loads(text)
-    return json.loads(text) if _LONG_NUMBER.search(text) else value
+    """The value of a JSON text that was kept, integers of any size included."""
+    return exact_json.loads_own(text)
 
 
 def canonical(state: Any) -> bytes:
@@ -67,31 +62,15 @@ def canonical(state: Any) -> bytes:
     return orjson.dumps(_with_whole_numbers(state), option=orjson.OPT_SORT_KEYS)
 
 
-def _checked(text: bytes, loads: Callable[[bytes], Any]) -> EncodedState:
+def _checked(text: bytes) -> EncodedState:
     if len(text) > MAX_STATE_BYTES:
         raise StateNotStorable(f"The value is {len(text)} bytes of JSON; at most {MAX_STATE_BYTES} can be kept")
-    value = loads(text)
+    value = exact_json.loads_own(text.decode())
     if b"\\u0000" in text and _holds_nul(value):
         raise StateNotStorable("The value holds a NUL character, which Postgres cannot store")
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and depth_of(value) > MAX_DEPTH:
         raise StateNotStorable(f"The value is nested deeper than {MAX_DEPTH} levels")
     return EncodedState(text, value)
-
-
-def _to_json_strictly(state: Any) -> bytes:
-    """The slow way, for what orjson would change: it says what is wrong, or keeps integers of any size."""
-    try:
-        return json.dumps(state, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode()
-    except RecursionError as error:
-        raise StateNotStorable(f"The value is nested deeper than {MAX_DEPTH} levels") from error
-    except UnicodeEncodeError as error:
-        raise StateNotStorable("The value holds half of a surrogate pair, which is no text") from error
-    except (TypeError, ValueError) as error:
-        raise StateNotStorable(f"The value is not JSON: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    return orjson.loads(orjson.dumps(value))
 
 
 def _holds_nul(value: Any) -> bool:

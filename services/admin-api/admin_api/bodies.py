@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from fastapi.routing import APIRoute
 from ratchet.domain.checkpoint import MAX_DEPTH, depth_of
+from ratchet.exact_json import InexactJson, loads
 from ratchet.messages.envelope import MAX_BODY_BYTES
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -81,25 +82,21 @@ class _StrictRequest(Request):
 
 
 def parse(body: bytes) -> Any:
-    """JSON without NaN and infinities, at most 100 levels deep below the top.
+    """JSON without NaN and infinities, at most 100 levels deep below the top, every number as it was sent.
 
     Raises:
-        Problem: 400 for what is not JSON, 422 for what is nested too deep.
+        Problem: 400 for what is not JSON, 422 for what is nested too deep or could not be kept exactly.
     """
     try:
-        value = json.loads(body.decode(), parse_constant=_no_constant)
-    except RecursionError as error:
-        raise _too_deep() from error
+        value = loads(body)
+    except InexactJson as error:
+        raise Problem(ProblemType.INVALID_REQUEST, f"{error}.") from error
     except ValueError as error:
         where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         raise Problem(ProblemType.MALFORMED_BODY, f"The body is not JSON in UTF-8{where}.") from error
     if depth_of(value) > _BODY_DEPTH:
         raise _too_deep()
     return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _too_deep() -> Problem:

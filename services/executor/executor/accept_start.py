@@ -3,21 +3,20 @@
 import asyncio
 import time
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
-import orjson
 import structlog
-from pydantic import ValidationError
 from ratchet.authoring import Registry
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.domain.errors import MalformedMessage
-from ratchet.messages.commands import MAX_BULK, StartWorkflow, decode, explain
-from ratchet.messages.envelope import MAX_BODY_BYTES, MAX_BULK_BYTES, Incoming
+from ratchet.messages.bulk_start import BulkStart
+from ratchet.messages.commands import StartWorkflow, decode
+from ratchet.messages.envelope import MAX_BODY_BYTES, Incoming
 from ratchet.messages.routes import to_pool
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import Claim, ExecutionStore, MessagePublisher, NewWorkflow, ParkingLot, StartVerdict
 from ratchet.presence_ports import Catalog
+from ratchet.state import encode_state
 
 from executor.decide import continue_command
 from executor.delivery import Delivery, Ending
@@ -75,9 +74,10 @@ class AcceptStart:
         try:
             # Arrays are unpacked one after the other: those whose turn has not come wait as the bytes they came in.
             async with self._unpacking, self._catalog.unpacking():
-                for part in _parts(message.body):
+                bulk = BulkStart(message.body)
+                for index in range(bulk.size):
                     await self._slots.acquire()
-                    task = asyncio.create_task(self._accept_part(message, part, shared))
+                    task = asyncio.create_task(self._accept_member(message, bulk, index, shared))
                     task.add_done_callback(lambda _done: self._slots.release())
                     begun.append(task)
             outcomes = await asyncio.gather(*begun, return_exceptions=True)
@@ -91,11 +91,11 @@ class AcceptStart:
                 raise outcome
         return Ending.DONE
 
-    async def _accept_part(self, message: Incoming, part: Any, delivery: Delivery) -> None:
+    async def _accept_member(self, message: Incoming, bulk: BulkStart, index: int, delivery: Delivery) -> None:
         try:
-            await self._accept(_validated(part), delivery)
+            await self._accept(bulk.member(index), delivery)
         except MalformedMessage as error:
-            await self._parking.park(message, str(error), part=part)
+            await self._parking.park(message, str(error), part=bulk.text(index))
 
     async def _accept(self, command: StartWorkflow, delivery: Delivery) -> Ending:
         definition, is_here = await self._look_up(command)
@@ -156,7 +156,7 @@ def _resolved(
         definition=definition.name,
         version=definition.version,
         owner_id=command.owner_id,
-        input=orjson.dumps(command.input).decode(),
+        input=encode_state(command.input).decode(),
         content_hash=command.content_hash(),
         correlation_id=delivery.correlation_id,
         command_id=delivery.command_id,
@@ -164,25 +164,6 @@ def _resolved(
         first_step_waits=first.waits_for_command,
         claim=uuid4() if claims and not first.waits_for_command else None,
     )
-
-
-def _parts(body: bytes) -> list[Any]:
-    if len(body) > MAX_BULK_BYTES:
-        raise MalformedMessage(f"The body has {len(body)} bytes; a bulk start has at most {MAX_BULK_BYTES}")
-    try:
-        parts = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedMessage(f"body: {error}") from error
-    if len(parts) > MAX_BULK:
-        raise MalformedMessage(f"A bulk start has at most {MAX_BULK} workflows, not {len(parts)}")
-    return list(parts)
-
-
-def _validated(part: Any) -> StartWorkflow:
-    try:
-        return StartWorkflow.model_validate(part)
-    except ValidationError as error:
-        raise MalformedMessage(explain(error)) from error
 
 
 def _fresh_claim(workflow: NewWorkflow) -> Claim | None:

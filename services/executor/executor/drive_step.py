@@ -3,12 +3,12 @@
 import asyncio
 from uuid import UUID
 
-import orjson
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.commands import ExecuteStep, decode
 from ratchet.messages.envelope import Incoming
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import ExecutionStore, InputsVerdict, MessagePublisher
+from ratchet.state import encode_state
 from ratchet.wait_for_start import WaitForStart
 
 from executor.delivery import Delivery, Ending
@@ -49,7 +49,7 @@ class DriveStep:
             command.workflow_id,
             step_id=command.step_id,
             message_id=delivery.command_id,
-            inputs_text=orjson.dumps(command.inputs).decode(),
+            inputs_text=encode_state(command.inputs).decode(),
         )
         match verdict:
             case InputsVerdict.DRIVES:

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import httpcore2
 import httpx2
-import orjson
 from ratchet.authoring import HttpCall
 from ratchet.domain.egress import EgressRules
 from ratchet.domain.errors import PermanentError, TransientError
 from ratchet.domain.failure import is_transient_status
+from ratchet.exact_json import InexactJson, loads_answer
 
 MAX_ANSWER_BYTES = 1024 * 1024
 CONNECT_SECONDS = 10.0
@@ -138,8 +138,10 @@ def _parsed(body: bytes, host: str) -> Any:
     if not body.strip():
         return None
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        return loads_answer(body)
+    except InexactJson as error:
+        raise PermanentError(f"{host} answered a number that cannot be kept: {error}") from error
+    except ValueError as error:
         raise PermanentError(f"{host} answered something that is not JSON") from error
 
 

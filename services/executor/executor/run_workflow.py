@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import orjson
 import structlog
 from ratchet.authoring import CallHttp, Registry, StepContext
 from ratchet.crash_points import CrashPoint, Reach, nothing_happens
@@ -169,7 +168,7 @@ class RunWorkflow:
             step=step.id,
             attempt=claim.failed_attempts + 1,
             correlation_id=claim.correlation_id,
-            inputs={} if claim.inputs is None else orjson.loads(claim.inputs)["inputs"],
+            inputs={} if claim.inputs is None else decode_state(claim.inputs)["inputs"],
             idempotency_key=step_key(claim.workflow_id, step.id, claim.commits),
             on_heartbeat=heartbeat or _nothing_to_restart,
             call_http=self._call_http,

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from ratchet import exact_json
 from ratchet.messages.commands import MAX_BULK
 from ratchet.messages.deaths import latest_death
 from ratchet.messages.envelope import Incoming
@@ -44,8 +45,8 @@ class ReturnCommands:
         if members is None:
             await self._send(message, message.body)
             return
-        left = []
-        for member in members:
+        left = list[int]()
+        for index, member in enumerate(members):
             workflow_id = workflow_of(member)
             verdict = Verdict.UNKNOWN
             if workflow_id is not None:
@@ -53,11 +54,12 @@ class ReturnCommands:
                     workflow_id, message.message_id, was_returned_too_often=was_returned_too_often
                 )
             if verdict in NOT_CARRIED_OUT:
-                left.append(member)
+                left.append(index)
         if len(left) == len(members):
             await self._send(message, message.body)
         elif left:
-            await self._send(message, json.dumps(left).encode())
+            texts = exact_json.members(message.body)
+            await self._send(message, b"[" + b",".join(texts[index] for index in left) + b"]")
 
     async def _send(self, message: Incoming, body: bytes) -> None:
         origin = origin_of(message)

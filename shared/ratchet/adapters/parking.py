@@ -3,11 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import asyncpg
-import orjson
 import structlog
 from prometheus_client import Counter
 
@@ -32,12 +30,12 @@ class Parking:
         self._service = service
         self._parked = parked
 
-    async def park(self, message: Incoming, reason: str, *, part: Any = None) -> None:
-        """Keep the message, or one part of a bulk body. Safe to repeat: the same message is kept once in the table.
+    async def park(self, message: Incoming, reason: str, *, part: bytes | None = None) -> None:
+        """Keep the message, or the text of one part of its body. Safe to repeat: it is kept once in the table.
 
         Raises what the servers raise; the message must not be acknowledged then.
         """
-        body = message.body if part is None else orjson.dumps(part)
+        body = message.body if part is None else part
         row = NewRow(parked_id(message, body), message, body, sanitise(reason), self._service)
         await self._rows.keep([row])
         await self._publisher.publish([queue_copy(row)])

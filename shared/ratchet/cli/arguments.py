@@ -1,6 +1,5 @@
 """How words on the command line become values, with errors that say how to write them."""
 
-import json
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,6 +11,7 @@ from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from ratchet.client.errors import InvalidCommand
+from ratchet.exact_json import loads
 from ratchet.settings import parse_duration
 
 
@@ -38,7 +38,7 @@ def json_object(text: str) -> dict[str, Any]:
         InvalidCommand: it is none.
     """
     try:
-        value = json.loads(_content(text))
+        value = loads(_content(text).encode())
     except OSError as error:
         raise InvalidCommand(f"{text.removeprefix('@')} cannot be read: {error.strerror}") from error
     except ValueError as error:

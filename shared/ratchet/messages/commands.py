@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from ratchet import exact_json
 from ratchet.domain.errors import MalformedMessage, StateNotStorable
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.state import canonical, encode_state
@@ -110,7 +111,17 @@ def decode(kind: type[Wire], body: bytes) -> Wire:
         MalformedMessage: saying what is wrong and where.
     """
     try:
-        return kind.model_validate_json(body)
+        content = exact_json.loads(body)
+    except ValueError as error:
+        name = "" if isinstance(error, exact_json.InexactJson) else "body: "
+        raise MalformedMessage(f"{name}{error}"[:500]) from error
+    return validated(kind, content)
+
+
+def validated(kind: type[Wire], content: Any) -> Wire:
+    """Read one command whose JSON is parsed already; raises like `decode`."""
+    try:
+        return kind.model_validate(content)
     except ValidationError as error:
         raise MalformedMessage(explain(error)) from error
 

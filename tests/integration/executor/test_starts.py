@@ -101,8 +101,9 @@ async def test_what_cannot_be_understood_is_parked_with_its_reason(site: Site) -
         await exchange.publish(aio_pika.Message(b"\xff\xfe", message_id="m"), "workflow.start")
         await exchange.publish(aio_pika.Message(b"x" * (1024 * 1024 + 1), message_id="n"), "workflow.start")
     await asyncio.to_thread(publish_without_message_id, site.amqp_url)
-    rows = await parked(site, 7)
-    assert len({row["id"] for row in rows}) == 7
+    rows = await parked(site, 8)
+    assert len({row["id"] for row in rows}) == 8
+    assert any("empty" in row["reason"] for row in rows)
     assert any("message_id" in row["reason"] for row in rows)
     assert any("1048577 bytes" in row["reason"] for row in rows)
     assert any("no workflow" in row["reason"] for row in rows)

@@ -23,11 +23,27 @@ def test_numbers_keep_every_digit() -> None:
         b'{"a": Infinity}',
         b'{"a": -Infinity}',
         b"\xff\xfe",
-        b'{"a": ' + b"9" * 5000 + b"}",
     ],
 )
 def test_what_is_not_json_is_a_400(body: bytes) -> None:
     assert _status_of(body) == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'{"input": {"a": ' + b"9" * 5000 + b"}}", "input.a"),
+        (b'{"input": {"a": [1, 1e400]}}', "input.a.1"),
+        (b'{"input": {"a": 1e-400}}', "input.a"),
+        (b'{"input": {"price": 12345678901234567.89}}', "input.price"),
+        (b'{"input": {"a": 1, "a": 2}}', "input.a"),
+    ],
+)
+def test_what_could_not_be_kept_as_it_was_sent_is_a_422_that_names_it(body: bytes, named: str) -> None:
+    with pytest.raises(Problem) as refusal:
+        parse(body)
+    assert refusal.value.status_code == 422
+    assert refusal.value.detail.startswith(f"{named}: ")
 
 
 @pytest.mark.parametrize("depth", [102, 5_000, 200_000])

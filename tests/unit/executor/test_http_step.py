@@ -105,6 +105,25 @@ async def test_an_answer_that_is_too_large_is_cut_off(counterpart: Counterpart, 
         await caller(call(counterpart))
 
 
+async def test_large_integers_go_out_and_come_back_to_the_last_digit(
+    counterpart: Counterpart, caller: HttpCaller, context: StepContext
+) -> None:
+    counterpart.answers("200 OK", b'{"booking": 1180591620717411303425}')
+    workflow = Workflow("orders")
+    workflow.http_step("notify", url=call(counterpart).url, into="receipt")
+    state = await workflow.steps[0].run(replace(context, call_http=caller), {"order": -(2**63) - 1})
+    assert state == {"order": -(2**63) - 1, "receipt": {"booking": 2**70 + 1}}
+    assert counterpart.requests[0][2] == b'{"order":-9223372036854775809}'
+
+
+async def test_an_answer_with_a_number_that_cannot_be_kept_is_permanent_and_says_where(
+    counterpart: Counterpart, caller: HttpCaller
+) -> None:
+    counterpart.answers("200 OK", b'{"rate": [1e400]}')
+    with pytest.raises(PermanentError, match=r"rate\.0: a number is too large"):
+        await caller(call(counterpart))
+
+
 async def test_an_answer_that_is_no_json_is_permanent(counterpart: Counterpart, caller: HttpCaller) -> None:
     counterpart.answers("200 OK", b"<html>")
     with pytest.raises(PermanentError, match="not JSON"):

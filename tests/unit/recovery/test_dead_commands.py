@@ -95,6 +95,13 @@ async def test_of_an_array_only_the_members_without_a_row_go_back_and_their_numb
     assert json.loads(again.body) == [start(lost[0]), {"nonsense": 1}, start(lost[1])]
 
 
+async def test_members_of_an_array_go_back_byte_by_byte() -> None:
+    done, left = uuid4(), f'{{ "workflowId":"{uuid4()}", "input": {{"price": 1.50, "limit": 1e400, "a": 1, "a": 2}} }}'
+    desk = Desk({done: Verdict.REISSUED})
+    await desk.dies(START, f'[ {{"workflowId": "{done}"}} , {left} ]'.encode())
+    assert [message.body for message in desk.sent] == [f"[{left}]".encode()]
+
+
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"{", b"[]", b"7", b'{"workflowId": 7}', b'[{"n": 1e999}]'])
 async def test_a_body_that_recovery_cannot_read_is_left_to_its_executor_whole(body: bytes) -> None:
     desk = Desk()

@@ -51,6 +51,6 @@ async def keep_inputs(
             return InputsVerdict.DRIVES if row["command_id"] == message_id else InputsVerdict.IGNORED
         # A paused workflow keeps waiting; resuming it finds the inputs.
         wakes = row["waiting_for"] == step_id and row["status"] == "InProgress"
-        kept = orjson.dumps({"messageId": message_id, "inputs": orjson.loads(inputs)}).decode()
+        kept = f'{{"messageId": {orjson.dumps(message_id).decode()}, "inputs": {inputs}}}'
         await connection.execute(_KEEP, workflow_id, step_id, kept, wakes, message_id)
         return InputsVerdict.DRIVES if wakes else InputsVerdict.KEPT
