@@ -154,6 +154,39 @@ class UnservedStore(Protocol):
         """Everything within the block happens, or nothing; posted messages are published when it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class LateRetry:
+    """A retry whose time is over and whose command has not come.
+
+    `reason` is that of the failed attempt; None where no time was told. `own_retries`: of the step's own plan, if any.
+    """
+
+    workflow_id: UUID
+    owner_id: str
+    correlation_id: str
+    command_id: str
+    step: str
+    retry_count: int
+    pool: str
+    own_retries: int | None
+    due_at: datetime
+    late_by: timedelta
+    reason: str | None
+
+
+class OverdueStore(Protocol):
+    """Who is late."""
+
+    async def is_any(self, *, by: timedelta) -> bool:
+        """Whether any retry is overdue by so much."""
+
+    async def overdue(self, pools: Sequence[str], *, by: timedelta, limit: int) -> list[LateRetry]:
+        """Retries of these pools that are overdue by so much, the latest ones first."""
+
+    def transaction(self) -> AbstractAsyncContextManager[RecoveryTransaction]:
+        """For telling people; posted messages are published when the block has ended."""
+
+
 class AuditSealer(Protocol):
     """Puts audit entries into the chain."""
 

@@ -18,6 +18,7 @@ from ratchet.adapters.postgres.archive import PostgresArchive
 from ratchet.adapters.postgres.audit_sealing import PostgresAuditSealer
 from ratchet.adapters.postgres.bulk_recoveries import PostgresBulk
 from ratchet.adapters.postgres.engine import close_pool, connect_pool
+from ratchet.adapters.postgres.overdue import PostgresOverdue
 from ratchet.adapters.postgres.parked_rows import ParkedRows
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
@@ -46,6 +47,7 @@ from starlette.exceptions import HTTPException
 
 from recovery.archive_workflows import Ages, ArchiveWorkflows
 from recovery.await_executors import AwaitExecutors
+from recovery.bring_in_time import BringInTime
 from recovery.handle_command import HandleCommand
 from recovery.look_after import LookAfter
 from recovery.relay_outbox import RelayOutbox
@@ -86,6 +88,10 @@ class _Servers:
     broker: RabbitBroker
     parked: ParkedQueue
 
+    async def depths(self) -> Mapping[str, QueueDepth]:
+        """How full the queue of each pool is."""
+        return await read_depths(self.publisher.connection, await definitions.pools(self.pool))
+
     def unserved(self, metrics: RecoveryMetrics) -> AwaitExecutors:
         """What is kept aside because nobody can run it."""
         return AwaitExecutors(PostgresUnserved(PostgresRecovery(self.pool, self.publisher)), metrics)
@@ -118,9 +124,6 @@ async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitS
 
 
 def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics: RecoveryMetrics) -> RestartScan:
-    async def depths() -> Mapping[str, QueueDepth]:
-        return await read_depths(servers.publisher.connection, await definitions.pools(servers.pool))
-
     when = Interruption(
         stale_after=settings.stale_after,
         retry_grace=min(settings.retry_grace, settings.stale_after),
@@ -133,7 +136,7 @@ def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics:
         look_after=look_after,
         metrics=metrics,
         rules=Rules(when, settings.recovery_concurrency),
-        senses=Senses(depths, _gauge_reader(servers.pool, metrics)),
+        senses=Senses(servers.depths, _gauge_reader(servers.pool, metrics)),
     )
 
 
@@ -151,8 +154,15 @@ def _background(
         "archive": ArchiveWorkflows(PostgresArchive(pool), metrics, ages=_ages(settings)).run,
         "parked": TendParked(servers.parked, metrics).run,
         "unserved": servers.unserved(metrics).run,
+        "overdue": _bring_in_time(settings, servers, metrics).run,
         "scan-requests": partial(_ask_for_scans, publisher, settings),
     }
+
+
+def _bring_in_time(settings: Settings, servers: _Servers, metrics: RecoveryMetrics) -> BringInTime:
+    pool, publisher = servers.pool, servers.publisher
+    store = PostgresOverdue(pool, PostgresRecovery(pool, publisher))
+    return BringInTime(store, servers.depths, publisher, metrics, default_limit=len(settings.retry_delays))
 
 
 def _ages(settings: Settings) -> Ages:

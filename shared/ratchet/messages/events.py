@@ -57,8 +57,10 @@ PERMANENT = "Step failed"
 POISON = "Step stopped its process repeatedly"
 
 
-def step_retrying(step_name: str, *, retry: int, limit: int, next_attempt_at: datetime, reason: str) -> Event:
-    """A transient failure is followed by retry number `retry` of `limit`."""
+def step_retrying(
+    step_name: str, *, retry: int, limit: int, next_attempt_at: datetime, reason: str, late: bool = False
+) -> Event:
+    """A transient failure is followed by retry number `retry` of `limit`; `late` corrects a time that was not kept."""
     data = {
         "stepName": step_name,
         "attempt": retry,
@@ -66,7 +68,7 @@ def step_retrying(step_name: str, *, retry: int, limit: int, next_attempt_at: da
         "nextAttemptAt": iso(next_attempt_at),
         "reason": reason,
     }
-    return Event(EventType.STEP_RETRYING, data)
+    return Event(EventType.STEP_RETRYING, data | {"late": True} if late else data)
 
 
 def step_failed(step_name: str, *, reason: str, message: str, can_skip: bool) -> Event:

@@ -151,6 +151,11 @@ class RecoveryMetrics:
         self.bulk_ended = Counter(
             "ratchet_bulk_recoveries_ended_total", "Bulk recoveries by how they ended", ["state"], registry=registry
         )
+        self.overdue = Counter(
+            "ratchet_overdue_retries_total",
+            "Retries whose command was sent again because it was overdue",
+            registry=registry,
+        )
         self.unserved = Gauge(
             "ratchet_workflows_without_executor", "Workflows that no executor can run now", registry=registry
         )

@@ -171,3 +171,13 @@ async def slow(ctx: StepContext, state: dict[str, Any]) -> None:
 @awaiting_slowly.step(id="go", waits_for_command=True)
 async def go_on(ctx: StepContext, state: dict[str, Any]) -> None:
     note(ctx)
+
+
+retrying = Workflow("retrying")
+
+
+@retrying.step(retry=Retry(2))
+async def fail_once(ctx: StepContext, state: dict[str, Any]) -> None:
+    note(ctx)
+    if ctx.attempt == 1:
+        raise TransientError("once")

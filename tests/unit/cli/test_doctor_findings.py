@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from ratchet.adapters.rabbitmq import topology
 from ratchet.cli.doctor import check_postgres, check_rabbitmq, check_redis
-from ratchet.cli.doctor.check_postgres import PostgresFacts
+from ratchet.cli.doctor.check_postgres import PostgresFacts, Standing
 from ratchet.cli.doctor.check_services import check_services
 from ratchet.cli.doctor.check_topology import difference, judge_backlog, judge_lossless
 from ratchet.cli.doctor.expected import Expected, expected_of
@@ -27,6 +27,16 @@ HEALTHY = PostgresFacts(
     synchronous_commit="on",
     skew=timedelta(seconds=1),
 )
+
+
+def test_what_is_overdue_is_told_from_the_rows_because_the_delay_queues_cannot_say_it() -> None:
+    calm = by_subject(check_postgres.judge(replace(HEALTHY, standing=Standing(due_later=7)), newest="0002"))
+    assert (calm["retries"].level, calm["retries"].found) == (Level.OK, "7 due later")
+    late = Standing(due_later=1, overdue=2, overdue_by=timedelta(seconds=42), unserved=3)
+    found = by_subject(check_postgres.judge(replace(HEALTHY, standing=late), newest="0002"))
+    assert (found["retries"].level, found["workflows"].level) == (Level.WARNING, Level.WARNING)
+    assert "2 overdue, the latest by 42 s" in found["retries"].found
+    assert "3 workflows" in found["workflows"].found
 
 
 def by_subject(findings: list[Finding]) -> dict[str, Finding]:

@@ -24,6 +24,17 @@ SELECT current_setting('server_version') AS version, clock_timestamp() AS now,
 """
 
 
+# A retry is a moment late when many are due, so only what recovery would have brought by now is overdue.
+_STANDING = """
+SELECT count(*) FILTER (WHERE next_attempt_at >= clock_timestamp()) AS due_later,
+    count(*) FILTER (WHERE next_attempt_at < clock_timestamp() - interval '10 seconds') AS overdue,
+    coalesce(clock_timestamp() - min(next_attempt_at) FILTER (
+        WHERE next_attempt_at < clock_timestamp() - interval '10 seconds'), interval '0') AS overdue_by,
+    (SELECT count(*) FROM workflow_instances WHERE unserved_since IS NOT NULL) AS unserved
+FROM workflow_instances WHERE next_attempt_at IS NOT NULL AND status = 'InProgress'
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresFacts:
     """What was read from the server; `revision` is None where no migration has run."""
@@ -34,6 +45,17 @@ class PostgresFacts:
     full_page_writes: str
     synchronous_commit: str
     skew: timedelta
+    standing: "Standing | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Workflows that do not go on just now: their retry is due later, or overdue, or no executor can run them."""
+
+    due_later: int = 0
+    overdue: int = 0
+    overdue_by: timedelta = timedelta(0)
+    unserved: int = 0
 
 
 async def check_postgres(database_url: str) -> list[Finding]:
@@ -56,6 +78,7 @@ def judge(facts: PostgresFacts, *, newest: str) -> list[Finding]:
         _migrations(facts.revision, newest),
         _durability(facts),
         _clock(facts.skew),
+        *([] if facts.standing is None else _standing(facts.standing)),
     ]
 
 
@@ -93,6 +116,21 @@ def _clock(skew: timedelta) -> Finding:
     return Finding(AREA, "clock", Level.OK, "agrees with this machine's")
 
 
+def _standing(standing: Standing) -> list[Finding]:
+    """What the delay queues cannot say: what the broker keeps back for a missing target is in no depth of theirs."""
+    found = f"{standing.due_later} due later"
+    retries = Finding(AREA, "retries", Level.OK, found)
+    if standing.overdue:
+        found += f", {standing.overdue} overdue, the latest by {standing.overdue_by.total_seconds():.0f} s"
+        advice = "They wait in line, or recovery brings them; if neither, see that it runs"
+        retries = Finding(AREA, "retries", Level.WARNING, found, advice)
+    if not standing.unserved:
+        return [retries]
+    found = f"{standing.unserved} workflows that no executor can run now"
+    advice = "See which code and pool they need: ratchet overview"
+    return [retries, Finding(AREA, "workflows", Level.WARNING, found, advice)]
+
+
 async def _read(database_url: str) -> PostgresFacts:
     connection = await asyncpg.connect(
         plain_url(database_url),
@@ -103,6 +141,7 @@ async def _read(database_url: str) -> PostgresFacts:
     try:
         (row,) = await connection.fetch(_FACTS)
         revision = await connection.fetchval("SELECT version_num FROM alembic_version") if row["migrated"] else None
+        standing = await _read_standing(connection) if revision == newest_revision() else None
     finally:
         await connection.close(timeout=CONNECT_SECONDS)
     return PostgresFacts(
@@ -112,4 +151,13 @@ async def _read(database_url: str) -> PostgresFacts:
         full_page_writes=row["full_page_writes"],
         synchronous_commit=row["synchronous_commit"],
         skew=row["now"] - datetime.now(UTC),
+        standing=standing,
     )
+
+
+async def _read_standing(connection: asyncpg.Connection) -> Standing | None:
+    try:
+        (row,) = await connection.fetch(_STANDING)
+    except asyncpg.PostgresError:  # a user that may not read workflows learns the rest all the same
+        return None
+    return Standing(**row)

@@ -33,7 +33,12 @@ def judge_backlog(name: str, *, messages: int, consumers: int) -> Finding:
             return Finding(AREA, subject, Level.WARNING, f"{messages} parked", "Look at them: GET /api/v1/admin/parked")
         return Finding(AREA, subject, Level.OK, "empty")
     if name.startswith(routes.retry_name(timedelta(0)).rstrip("0")):
-        return Finding(AREA, subject, Level.OK, f"{messages} waiting for their time")
+        return Finding(
+            AREA,
+            subject,
+            Level.OK,
+            f"{messages} waiting for their time; what is overdue stands under Postgres, retries",
+        )
     found = f"{messages} waiting, {consumers} consuming"
     if consumers == 0:
         return Finding(AREA, subject, Level.WARNING, found, _who_consumes(name))
