@@ -1,8 +1,10 @@
 """A dependency goes down: its steps are held back without losing their retries, and let go when it is up again."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -137,6 +139,35 @@ async def test_no_report_is_lost_when_many_tell_at_the_same_time(redis: Redis) -
     found = (await shared.read(["smtp", "unused"]))["smtp"]
     assert (found.passed, found.state) == (20, DependencyState.CLOSED)
     assert "unused" not in await shared.read(["unused"])
+
+
+async def test_older_and_newer_executors_understand_each_other(redis: Redis) -> None:
+    shared, key = SharedDependencies(redis), "ratchet:dependency:smtp"
+
+    def opened(_known: Dependency, now: datetime) -> Dependency:
+        return Dependency(now, DependencyState.OPEN, epoch=7, probe_at=now, trips=2)
+
+    await shared.change("smtp", opened)
+    written = json.loads(await redis.get(key))
+    await redis.set(key, json.dumps(written | {"of_a_newer_version": {"a": 1}}))
+    found = (await shared.read(["smtp"]))["smtp"]
+    assert (found.state, found.epoch, found.trips) == (DependencyState.OPEN, 7, 2)
+    del written["trips"]  # as a version would have it that does not know it yet
+    await redis.set(key, json.dumps(written))
+    assert (await shared.read(["smtp"]))["smtp"].trips == 0
+
+
+async def test_a_breaker_that_nobody_understands_holds_nobody_back(redis: Redis) -> None:
+    shared, key = SharedDependencies(redis), "ratchet:dependency:smtp"
+    for nonsense in (
+        "no json",
+        "[]",
+        "{}",
+        '{"changed_at": "2026-01-01T00:00:00Z", "state": "newer"}',
+    ):
+        await redis.set(key, nonsense)
+        assert await shared.read(["smtp"]) == {}
+        assert (await shared.change("smtp", lambda known, _now: replace(known, epoch=1))).epoch == 1
 
 
 async def test_a_redis_that_is_away_is_told_as_such() -> None:

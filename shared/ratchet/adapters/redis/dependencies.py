@@ -4,15 +4,18 @@ They are hints: when Redis is wiped every breaker is closed again, and steps fai
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import redis.asyncio as aioredis
+import structlog
 from redis.exceptions import RedisError
 
 from ratchet.domain.dependency import Dependency, DependencyState
+
+log = structlog.get_logger()
 
 PREFIX = "ratchet:dependency:"
 KEPT_FOR = timedelta(minutes=10)
@@ -49,7 +52,8 @@ class SharedDependencies:
             texts = await self._client.mget([PREFIX + name for name in names])
         except (RedisError, OSError, TimeoutError) as error:
             raise ConnectionError(str(error)) from error
-        return {name: _decoded(text) for name, text in zip(names, texts, strict=True) if text is not None}
+        known = {name: _decoded(text) for name, text in zip(names, texts, strict=True)}
+        return {name: dependency for name, dependency in known.items() if dependency is not None}
 
     async def change(self, name: str, change: Change) -> Dependency:
         """Apply a pure function of the breaker and Redis' own time; answers the breaker after it.
@@ -65,7 +69,7 @@ class SharedDependencies:
         for _ in range(TRIES):
             text, (seconds, microseconds) = await self._client.get(key), await self._client.time()
             now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
-            before = Dependency(now) if text is None else _decoded(text)
+            before = _decoded(text) or Dependency(now)
             after = change(before, now)
             if after == before or await self._set_if(keys=[key], args=[text or b"", _encoded(after), _KEPT_MS]):
                 return after
@@ -76,14 +80,27 @@ def _encoded(dependency: Dependency) -> bytes:
     return orjson.dumps(asdict(dependency))
 
 
-def _decoded(text: bytes | str) -> Dependency:
-    known: dict[str, Any] = orjson.loads(text)
-    probe_at = known["probe_at"]
-    return Dependency(
-        **known
-        | {
-            "changed_at": datetime.fromisoformat(known["changed_at"]),
-            "state": DependencyState(known["state"]),
-            "probe_at": None if probe_at is None else datetime.fromisoformat(probe_at),
-        }
-    )
+def _decoded(text: bytes | str | None) -> Dependency | None:
+    """What is there, as far as this version knows it; None for nothing, or for what it cannot understand.
+
+    During a rolling release older and newer executors share it: a field that is not known here is passed over, one that
+    an older version did not write has its default.
+    """
+    if text is None:
+        return None
+    try:
+        found: dict[str, Any] = orjson.loads(text)
+        known = {field.name: found[field.name] for field in fields(Dependency) if field.name in found}
+        probe_at = known.get("probe_at")
+        return Dependency(
+            **known
+            | {
+                "changed_at": datetime.fromisoformat(known["changed_at"]),
+                "state": DependencyState(known.get("state", DependencyState.CLOSED)),
+                "probe_at": None if probe_at is None else datetime.fromisoformat(probe_at),
+            }
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        # A breaker is a hint. One that nobody understands must not keep steps from running.
+        log.warning("dependency.not_understood", error=f"{type(error).__name__}: {error}")
+        return None
