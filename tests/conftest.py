@@ -1,10 +1,12 @@
 """Real servers for every test that asks for them: one private set for the whole run, clean ground for each test."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from local_stack.databases import create_database, drop_database
 from local_stack.servers import RunningServers, own_servers
@@ -13,6 +15,10 @@ from ratchet.adapters.postgres.migrate import migrate
 from tests.browser.chromium import can_install, chromium
 
 pytest_plugins = ["tests.harness.fixtures"]
+
+# Chosen here, because with CI=true hypothesis would choose a profile that tries the same examples in every run.
+hypothesis.settings.register_profile("ratchet", derandomize=False, print_blob=True, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ratchet"))
 
 PROJECT = Path(__file__).parent.parent
 TEMPLATE = "ratchet_template"

@@ -11,40 +11,50 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from ratchet.observability import metrics
 from ratchet.settings import Settings
 
 PROJECT = Path(__file__).parent.parent.parent
 PROMETHEUS = PROJECT / "deploy" / "prometheus"
 GRAFANA = PROJECT / "deploy" / "grafana"
-ALERTS: list[dict[str, Any]] = [
+RULES: list[dict[str, Any]] = [
     rule for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"] for rule in group["rules"]
 ]
+ALERTS = [rule for rule in RULES if "alert" in rule]
+RECORDED: dict[str, str] = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
 DASHBOARD: dict[str, Any] = json.loads((GRAFANA / "dashboards" / "overview.json").read_text())
 PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 # Metrics of others: Prometheus itself, the process's own figures, and RabbitMQ's exporter.
 FOREIGN = re.compile(
     r"up|ALERTS|process_\w+|rabbitmq_(detailed_queue_messages(_ready|_unacked)?|detailed_queue_consumers)|rabbitmq_alarms_\w+"
 )
+LONGEST_SCRAPE_INTERVAL = 60
+"""Seconds. The alerts are meant to work up to there."""
+
 WORD = re.compile(r"[a-zA-Z_:][\w:]*")
 LANGUAGE = {
     *("sum", "max", "min", "count", "rate", "increase", "time", "vector", "histogram_quantile"),
-    *("min_over_time", "max_over_time"),
+    *("min_over_time", "max_over_time", "changes", "absent", "clamp_min"),
     *("by", "or", "and", "unless"),
 }
 
 
-def our_metrics() -> set[str]:
-    """Every series name that the four services can show."""
-    names: set[str] = set()
+def all_families() -> Iterator[Metric]:
+    """Every metric that the four services can show."""
     for _, kind in inspect.getmembers(metrics, inspect.isclass):
         if kind.__module__ == metrics.__name__:
             registry = CollectorRegistry()
             kind(registry)
-            for family in registry.collect():
-                suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
-                names |= {f"{family.name}{suffix}" for suffix in suffixes}
+            yield from registry.collect()
+
+
+def our_metrics() -> set[str]:
+    """The names of their series."""
+    names: set[str] = set()
+    for family in all_families():
+        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+        names |= {f"{family.name}{suffix}" for suffix in suffixes}
     return names
 
 
@@ -57,18 +67,69 @@ def metrics_in(expression: str) -> set[str]:
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    for rule in ALERTS:
-        yield rule["alert"], rule["expr"]
+    for rule in RULES:
+        yield rule.get("alert") or rule["record"], rule["expr"]
     for panel in PANELS:
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
 
 
 def test_every_metric_that_is_asked_for_exists() -> None:
-    known = our_metrics()
+    known = our_metrics() | set(RECORDED)
     for place, expression in expressions():
         unknown = {name for name in metrics_in(expression) if name not in known and not FOREIGN.fullmatch(name)}
         assert not unknown, f"{place} asks for {unknown}"
+
+
+def test_windows_of_counters_hold_four_scrapes_also_when_those_come_once_a_minute() -> None:
+    configuration = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    assert _seconds(configuration["global"]["scrape_interval"]) <= LONGEST_SCRAPE_INTERVAL
+    for place, expression in expressions():
+        for window in re.findall(r"(?:rate|increase|changes)\([^\[]*\[([^\]]+)\]", expression):
+            if window != "$__rate_interval":  # Grafana's own: four times the interval that the data source names
+                assert _seconds(window) >= 4 * LONGEST_SCRAPE_INTERVAL, place
+
+
+def test_the_data_source_names_the_scrape_interval() -> None:
+    [source] = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
+    configuration = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    assert source["jsonData"]["timeInterval"] == configuration["global"]["scrape_interval"]
+
+
+def test_no_alert_counts_with_increase_alone() -> None:
+    """What a new process counts before its first scrape is in the recorded series only."""
+    for rule in ALERTS:
+        assert "increase(" not in rule["expr"], rule["alert"]
+    for name, expression in RECORDED.items():
+        assert "process_start_time_seconds" in expression, name
+    used = " ".join(rule["expr"] for rule in ALERTS)
+    assert all(name in used for name in RECORDED)
+
+
+def test_a_recorded_series_counts_a_young_process_over_exactly_its_window() -> None:
+    for name, expression in RECORDED.items():
+        [window] = set(re.findall(r"increase\(\w+\[(\w+)\]\)", expression))
+        [age] = set(re.findall(r"process_start_time_seconds > time\(\) - (\d+)", expression))
+        assert _seconds(window) == int(age), name
+        assert name.endswith(f":{window}")
+
+
+def test_no_quantile_is_compared_with_more_than_it_can_be() -> None:
+    bounds = {
+        family.name: [float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels]
+        for family in all_families()
+        if family.type == "histogram"
+    }
+    compared = 0
+    for rule in ALERTS:
+        for metric, threshold in re.findall(r"histogram_quantile\(.*?(\w+)_bucket.*?\) > ([\d.]+)", rule["expr"]):
+            compared += 1
+            assert sorted(bounds[metric])[-2] > float(threshold), rule["alert"]
+    assert compared == 2
+
+
+def _seconds(duration: str) -> int:
+    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: str(rule["alert"]))

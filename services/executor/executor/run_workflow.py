@@ -18,10 +18,11 @@ from ratchet.domain.failure import Failure, classify
 from ratchet.domain.retry import jittered
 from ratchet.domain.step_key import step_key
 from ratchet.domain.workflow import WorkflowStatus
-from ratchet.observability.metrics import ExecutorMetrics
+from ratchet.observability.metrics import ExecutorMetrics, begin
 from ratchet.ports import (
     Claim,
     ClaimForgotten,
+    ClaimVerdict,
     Committed,
     ExecutionStore,
     FailureCommit,
@@ -94,6 +95,9 @@ class RunWorkflow:
         self._call_http = call_http
         # Looked up once: finding a metric by its labels costs more than counting.
         self._step_seconds = metrics.step_seconds
+        begin(metrics.steps, ("committed", "failed"))
+        begin(metrics.finished, ("Completed", "Failed"))
+        begin(metrics.stale, ["known", "inputs-ignored", "handed-on", "fenced", *ClaimVerdict])
         self._steps_committed = metrics.steps.labels("committed")
         self._completed = metrics.finished.labels("Completed")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from ratchet.observability.metrics import NotifierMetrics
+from ratchet.observability.metrics import NotifierMetrics, begin
 from ratchet.tokens import Principal
 
 from notifier.refuse import Reason, Refused
@@ -78,6 +78,8 @@ class Connections:
 
     def __init__(self, metrics: NotifierMetrics, limits: Limits) -> None:
         self._metrics = metrics
+        begin(metrics.refused, Reason)
+        begin(metrics.dropped, [end.reason for end in End])
         self._limits = limits
         self._open: set[Connection] = set()
         self._of_user: dict[str, int] = {}

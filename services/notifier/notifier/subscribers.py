@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.envelope import Incoming, Settlement
+from ratchet.messages.events import EventType
 from ratchet.notifications import FeedStore, Notification
-from ratchet.observability.metrics import NotifierMetrics
+from ratchet.observability.metrics import NotifierMetrics, begin
 from ratchet.ports import ParkingLot
 
 from notifier.follow_feeds import FollowedFeeds
@@ -29,6 +30,7 @@ class KeepEvent:
         self._parking = parking
         self._announce = announce
         self._metrics = metrics
+        begin(metrics.stored, EventType)
 
     async def __call__(self, message: Incoming) -> Settlement:
         """Answer once the event is safe, in its feeds or parked. Raises only for outages."""

@@ -124,6 +124,7 @@ async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitS
 
 
 def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics: RecoveryMetrics) -> RestartScan:
+    metrics.scan_interval.set(settings.scan_interval.total_seconds())
     when = Interruption(
         stale_after=settings.stale_after,
         retry_grace=min(settings.retry_grace, settings.stale_after),
@@ -195,6 +196,8 @@ def _gauge_reader(pool: asyncpg.Pool, metrics: RecoveryMetrics) -> Callable[[], 
     async def read() -> None:
         numbers = await gauges.read(pool)
         metrics.needing_attention.set(numbers.needing_attention)
+        metrics.needing_attention_new.set(numbers.needing_attention_new)
+        metrics.needing_attention_age.set(numbers.attention_seconds)
         metrics.unserved.set(numbers.unserved)
         metrics.outbox.set(numbers.outbox)
         metrics.outbox_age.set(numbers.outbox_seconds)

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome
 from ratchet.messages.commands import RecoveryCommand, RecoveryRequest
-from ratchet.observability.metrics import RecoveryMetrics
+from ratchet.observability.metrics import RecoveryMetrics, begin
 from ratchet.ports import RecoveryRecord, RecoveryStore, RecoveryTransaction, WorkflowRow
 
 from recovery import plan
@@ -41,6 +41,7 @@ class HandleCommand:
     def __init__(self, store: RecoveryStore, metrics: RecoveryMetrics) -> None:
         self._store = store
         self._metrics = metrics
+        begin(metrics.commands, RecoveryKind, RecoveryOutcome)
 
     async def __call__(
         self,

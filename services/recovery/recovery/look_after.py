@@ -9,7 +9,7 @@ from ratchet.domain.failure import Failure, sanitise
 from ratchet.domain.recovery import AUTOMATIC_LIMIT, SYSTEM, RecoveryKind, newest_intact
 from ratchet.domain.workflow import LIVE, FailureKind, WorkflowStatus
 from ratchet.messages import events
-from ratchet.observability.metrics import RecoveryMetrics
+from ratchet.observability.metrics import RecoveryMetrics, begin
 from ratchet.ports import Change, RecoveryStore, RecoveryTransaction, WorkflowRow
 
 from recovery import plan
@@ -40,12 +40,17 @@ class Verdict(StrEnum):
     """There is no such workflow."""
 
 
+RETURNED, PARKED = "returned", "parked"
+"""What became of a dead command that nobody had taken up: counted beside the verdicts."""
+
+
 class LookAfter:
     """The use case. One instance serves all dead letters."""
 
     def __init__(self, store: RecoveryStore, metrics: RecoveryMetrics) -> None:
         self._store = store
         self._metrics = metrics
+        begin(metrics.dead_letters, [*Verdict, RETURNED, PARKED])
 
     async def __call__(
         self, workflow_id: UUID, message_id: str | None, *, was_returned_too_often: bool = False

@@ -14,7 +14,7 @@ from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.domain.trouble import Trouble, trouble_of
 from ratchet.domain.workflow import FailureKind, WorkflowStatus
 from ratchet.messages import events
-from ratchet.observability.metrics import RecoveryMetrics
+from ratchet.observability.metrics import RecoveryMetrics, begin
 from ratchet.ports import RecoveryStore, RecoveryTransaction, WorkflowRow
 from ratchet.recovery_ports import ScanCounts, ScanLedger
 
@@ -69,6 +69,8 @@ class RestartScan:
         self._unserved = unserved
         self._look_after = look_after
         self._metrics = metrics
+        begin(metrics.scans, ("skipped", "paused", "done"))
+        begin(metrics.rescues, ("resumed", "failed"))
         self._rules = rules
         self._senses = senses
 

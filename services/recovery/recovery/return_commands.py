@@ -15,7 +15,7 @@ from ratchet.messages.routes import COMMANDS, START, UPSTREAM_STEP
 from ratchet.observability.metrics import RecoveryMetrics
 from ratchet.ports import MessagePublisher, ParkingLot
 
-from recovery.look_after import LookAfter, Verdict
+from recovery.look_after import PARKED, RETURNED, LookAfter, Verdict
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class ReturnCommands:
             await self._park(replace(origin, body=body), message)
             return
         await self._publisher.publish([again])
-        self._metrics.dead_letters.labels("returned").inc()
+        self._metrics.dead_letters.labels(RETURNED).inc()
         log.warning(
             "command.returned",
             message_id=message.message_id,
@@ -82,7 +82,7 @@ class ReturnCommands:
         why = "" if death is None else f" {death.reason}."
         times = returns_of(message) + 1
         await self._parking.park(origin, f"It came back {times} times without having been carried out.{why}")
-        self._metrics.dead_letters.labels("parked").inc()
+        self._metrics.dead_letters.labels(PARKED).inc()
 
 
 def origin_of(message: Incoming) -> Incoming:

@@ -8,7 +8,7 @@ import structlog
 from ratchet.domain.bulk_recovery import BulkState, End, ItemOutcome, Start, Wait, next_move
 from ratchet.domain.recovery import RecoveryKind, RecoveryOutcome
 from ratchet.domain.workflow import WorkflowStatus
-from ratchet.observability.metrics import RecoveryMetrics
+from ratchet.observability.metrics import RecoveryMetrics, begin
 from ratchet.recovery_ports import BulkItem, BulkRequest, BulkStore, BulkTransaction, ItemResult
 
 from recovery import plan
@@ -31,8 +31,8 @@ class RunBulk:
         self._store = store
         self._metrics = metrics
         self._rate = rate
-        for state in BulkState:  # a series that begins with its first event shows no increase
-            metrics.bulk_ended.labels(state.value)
+        begin(metrics.bulk_ended, BulkState)
+        begin(metrics.bulk_items, ItemOutcome)
 
     async def run(self) -> None:
         """Advance every running batch in turn."""

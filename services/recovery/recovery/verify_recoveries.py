@@ -9,7 +9,7 @@ from ratchet.domain.verification import Verdict, judge
 from ratchet.messages import events
 from ratchet.messages.envelope import Outgoing
 from ratchet.messages.events import Subject, announce
-from ratchet.observability.metrics import RecoveryMetrics
+from ratchet.observability.metrics import RecoveryMetrics, begin
 from ratchet.recovery_ports import OpenRecovery, WatchStore
 
 log = structlog.get_logger()
@@ -26,6 +26,7 @@ class VerifyRecoveries:
     def __init__(self, store: WatchStore, metrics: RecoveryMetrics) -> None:
         self._store = store
         self._metrics = metrics
+        begin(metrics.verdicts, Verdict)
 
     async def run(self) -> None:
         """Settle what can be settled, then wait; without the wait while there is more."""

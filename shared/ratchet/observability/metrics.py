@@ -1,9 +1,25 @@
 """Every metric, declared once: prefix `ratchet_`, labels from closed sets, never ids."""
 
+from collections.abc import Iterable
+from itertools import product
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
 STEP_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 QUICK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+PATIENT_SECONDS = (*QUICK_SECONDS, 10, 30, 60, 300)
+"""For what an alert compares with seconds: a quantile is never more than the largest bound."""
+
+
+def begin(counter: Counter, *members: Iterable[str]) -> None:
+    """Show every combination of label values from the start; each of `members` is the closed set of one label's.
+
+    A series that begins with its first event shows no increase.
+    """
+    for values in product(*members):
+        counter.labels(*values)
 
 
 def new_registry() -> CollectorRegistry:
@@ -97,7 +113,7 @@ class ExecutorMetrics:
             registry=registry,
         )
         self.commit_seconds = Histogram(
-            "ratchet_commit_seconds", "Time to commit a batch", buckets=QUICK_SECONDS, registry=registry
+            "ratchet_commit_seconds", "Time to commit a batch", buckets=PATIENT_SECONDS, registry=registry
         )
         self.commit_batch = Histogram(
             "ratchet_commit_batch_size",
@@ -131,6 +147,19 @@ class RecoveryMetrics:
         )
         self.needing_attention = Gauge(
             "ratchet_workflows_needing_attention", "Failed workflows that need a person", registry=registry
+        )
+        self.needing_attention_new = Gauge(
+            "ratchet_workflows_needing_attention_new",
+            "Failed workflows that need a person and failed within the last hour",
+            registry=registry,
+        )
+        self.needing_attention_age = Gauge(
+            "ratchet_workflows_needing_attention_oldest_seconds",
+            "Wait of the longest failed workflow that needs a person",
+            registry=registry,
+        )
+        self.scan_interval = Gauge(
+            "ratchet_scan_interval_seconds", "How often a restart scan is asked for", registry=registry
         )
         self.parked = Counter("ratchet_recovery_parked_messages_total", "Messages set aside", registry=registry)
         self.parked_open = Gauge(
@@ -189,7 +218,7 @@ class NotifierMetrics:
         self.refused = Counter("ratchet_sockets_refused_total", "Connections refused", ["reason"], registry=registry)
         self.dropped = Counter("ratchet_sockets_dropped_total", "Connections cut off", ["reason"], registry=registry)
         self.push_seconds = Histogram(
-            "ratchet_push_seconds", "From the event to its fan-out", buckets=QUICK_SECONDS, registry=registry
+            "ratchet_push_seconds", "From the event to its fan-out", buckets=PATIENT_SECONDS, registry=registry
         )
 
 

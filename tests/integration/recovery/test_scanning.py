@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from ratchet.adapters.postgres import gauges
 from ratchet.domain.interruption import QueueDepth
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.domain.workflow import WorkflowStatus
@@ -213,3 +214,15 @@ async def test_a_failure_whose_checkpoint_turned_out_to_be_damaged_is_written_do
     await stage.look_after(workflow_id)
     [found] = await stage.pool.fetch("SELECT kind, damaged_checkpoints, checkpoint_seq FROM recovery_attempts")
     assert (found["kind"], found["damaged_checkpoints"], found["checkpoint_seq"]) == ("look-after", [2], 1)
+
+
+async def test_the_figures_tell_new_failures_from_old_ones(stage: RecoveryStage) -> None:
+    workflow_id = await stage.failed_at("b")
+    await stage.look_after(workflow_id)
+    numbers = await gauges.read(stage.pool)
+    assert (numbers.needing_attention, numbers.needing_attention_new) == (1, 1)
+    assert numbers.attention_seconds < 60
+    await stage.pool.execute("UPDATE workflow_instances SET failed_at = failed_at - interval '25 hours'")
+    numbers = await gauges.read(stage.pool)
+    assert (numbers.needing_attention, numbers.needing_attention_new) == (1, 0)
+    assert numbers.attention_seconds > 86_400

@@ -147,7 +147,10 @@ def test_a_long_backlog_and_parked_messages_are_warnings() -> None:
 
 
 def test_waiting_rooms_need_no_consumer() -> None:
-    assert judge_backlog("executor.retry.2000", messages=7, consumers=0).level is Level.OK
+    finding = judge_backlog("executor.retry.2000", messages=7, consumers=0)
+    assert finding.level is Level.OK
+    assert "7 waiting" in finding.found
+    assert "target is missing, is not counted here" in finding.found
 
 
 def test_queues_are_expected_for_settings_and_registered_workflows() -> None:

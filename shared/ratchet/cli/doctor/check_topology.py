@@ -33,13 +33,10 @@ def judge_backlog(name: str, *, messages: int, consumers: int) -> Finding:
             return Finding(AREA, subject, Level.WARNING, f"{messages} parked", "Look at them: GET /api/v1/admin/parked")
         return Finding(AREA, subject, Level.OK, "empty")
     if name.startswith(routes.retry_name(timedelta(0)).rstrip("0")):
-        return Finding(
-            AREA,
-            subject,
-            Level.OK,
-            f"{messages} waiting for their time; what is overdue stands under Postgres, retries",
-        )
-    found = f"{messages} waiting, {consumers} consuming"
+        # The broker counts neither those with a consumer nor those whose time has come and whose target is missing.
+        found = f"{messages} waiting for their time; what is overdue, or held back because its target is missing, is not"
+        return Finding(AREA, subject, Level.OK, f"{found} counted here but under Postgres, retries")
+    found = f"{messages} ready, {consumers} consuming"
     if consumers == 0:
         return Finding(AREA, subject, Level.WARNING, found, _who_consumes(name))
     if messages > UNUSUAL_BACKLOG:
