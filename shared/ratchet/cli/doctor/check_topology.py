@@ -34,7 +34,7 @@ def judge_backlog(name: str, *, messages: int, consumers: int) -> Finding:
         return Finding(AREA, subject, Level.OK, "empty")
     if name.startswith(routes.retry_name(timedelta(0)).rstrip("0")):
         # The broker counts neither those with a consumer nor those whose time has come and whose target is missing.
-        found = f"{messages} waiting for their time; what is overdue, or held back because its target is missing, is not"
+        found = f"{messages} waiting for their time; what is overdue, or held back while its target is missing, is not"
         return Finding(AREA, subject, Level.OK, f"{found} counted here but under Postgres, retries")
     found = f"{messages} ready, {consumers} consuming"
     if consumers == 0:
