@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
+from ratchet.adapters.postgres.connecting import connect
 
 from local_stack.apart import run_apart
 
@@ -32,7 +32,7 @@ def drop_database(url: str, name: str) -> None:
 
 
 async def _execute(url: str, statements: list[str]) -> None:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await connect(url, application="ratchet-local-stack")
     try:
         for statement in statements:
             await connection.execute(statement)

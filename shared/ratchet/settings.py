@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, Validat
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ratchet.domain.errors import InvalidSettings
+from ratchet.postgres_address import parse_address, require_files
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -96,11 +97,8 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr) -> SecretStr:
-        # "+asyncpg" is SQLAlchemy's way to name the driver; the driver itself does not know it.
-        url = value.get_secret_value().replace("postgresql+asyncpg://", "postgresql://", 1)
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise ValueError("must begin with postgresql://")
-        return SecretStr(url)
+        require_files(parse_address(value.get_secret_value()))
+        return value
 
     @field_validator("amqp_url")
     @classmethod

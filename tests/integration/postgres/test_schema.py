@@ -6,12 +6,10 @@ import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from ratchet.adapters.postgres.engine import sqlalchemy_url
-from ratchet.adapters.postgres.migrate import migrate, newest_revision
+from ratchet.adapters.postgres.migrate import migrate, migration_engine, newest_revision
 from ratchet.adapters.postgres.recovery_tables import METADATA
 from ratchet.domain.workflow import WorkflowStatus
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 
@@ -57,7 +55,7 @@ def differences(connection: Connection) -> list[object]:
 
 
 async def test_the_tables_in_code_have_the_columns_of_the_schema(database_url: str) -> None:
-    engine = create_async_engine(sqlalchemy_url(database_url))
+    engine = migration_engine(database_url)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()

@@ -4,25 +4,35 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
+
+from ratchet.adapters.postgres.connecting import connect
+from ratchet.postgres_address import parse_address
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 STATEMENT_TIMEOUT = timedelta(seconds=8)
 CLOSE_SECONDS = 2
 IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=10)
+COMMANDS: dict[str, Any] = {"command_timeout": STATEMENT_TIMEOUT.total_seconds() + 2}
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-def plain_url(database_url: str) -> str:
-    """The URL without SQLAlchemy's driver suffix."""
-    return database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
+def sqlalchemy_engine(database_url: str, *, settings: dict[str, str], **options: Any) -> "AsyncEngine":
+    """An engine of SQLAlchemy whose connections are made as all others are; it connects at first use.
 
+    Its dialect would read the address in a way of its own.
+    """
+    from sqlalchemy.ext.asyncio import create_async_engine
 
-def sqlalchemy_url(database_url: str) -> str:
-    """The URL with the driver named, for SQLAlchemy (whose bare `postgresql://` means another driver)."""
-    url = plain_url(database_url).replace("postgres://", "postgresql://", 1)
-    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+    async def make() -> asyncpg.Connection:
+        return await connect(database_url, application=settings["application_name"], settings=settings, **COMMANDS)
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=make, **options)
 
 
 async def connect_pool(database_url: str, *, application: str, size: int, waits_for_disk: bool = True) -> asyncpg.Pool:
@@ -33,14 +43,12 @@ async def connect_pool(database_url: str, *, application: str, size: int, waits_
     settings = server_settings(application)
     if not waits_for_disk:
         settings["synchronous_commit"] = "off"
-    return await asyncpg.create_pool(
-        plain_url(database_url),
-        min_size=1,
-        max_size=size,
-        command_timeout=STATEMENT_TIMEOUT.total_seconds() + 2,
-        server_settings=settings,
-        reset=_keep_session,
-    )
+    address = parse_address(database_url)
+
+    async def make(*_address: Any, **given: Any) -> asyncpg.Connection:
+        return await connect(address, application=settings["application_name"], settings=settings, **COMMANDS, **given)
+
+    return await asyncpg.create_pool(min_size=1, max_size=size, connect=make, reset=_keep_session)
 
 
 @asynccontextmanager

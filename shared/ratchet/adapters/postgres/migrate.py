@@ -8,15 +8,15 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ratchet.adapters.postgres.engine import sqlalchemy_url
+from ratchet.adapters.postgres.connecting import connect
 from ratchet.adapters.postgres.locks import Lock
 
 
 async def migrate(database_url: str, revision: str = "head") -> None:
     """Upgrade to `revision` (or downgrade with "base"); safe to repeat and to run from several processes at once."""
-    engine = create_async_engine(sqlalchemy_url(database_url))
+    engine = migration_engine(database_url)
     try:
         async with engine.begin() as connection:
             # Two migrating processes wait for each other.
@@ -24,6 +24,13 @@ async def migrate(database_url: str, revision: str = "head") -> None:
             await connection.run_sync(_run, revision)
     finally:
         await engine.dispose()
+
+
+def migration_engine(database_url: str) -> AsyncEngine:
+    """An engine without our limits: a migration may take its time."""
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: connect(database_url, application="ratchet-migrate")
+    )
 
 
 def alembic_config() -> Config:

@@ -13,7 +13,7 @@ import structlog
 
 from ratchet.adapters.postgres import outbox
 from ratchet.adapters.postgres.audit import AuditEntry, append
-from ratchet.adapters.postgres.engine import plain_url
+from ratchet.adapters.postgres.connecting import connect
 from ratchet.adapters.postgres.recovery_records import CHANNEL
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome
 from ratchet.domain.workflow import WorkflowStatus
@@ -154,7 +154,7 @@ class RecoveryBell:
     """Listens on a connection of its own, which comes back by itself. A ring may be lost: look at the row as well."""
 
     def __init__(self, database_url: str) -> None:
-        self._url = plain_url(database_url)
+        self._url = database_url
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
@@ -179,9 +179,7 @@ class RecoveryBell:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(
-            self._url, timeout=5, command_timeout=5, server_settings={"application_name": "ratchet-admin-api-bell"}
-        )
+        connection = await connect(self._url, application="ratchet-admin-api-bell", seconds=5, command_timeout=5)
         cut = asyncio.Event()
         connection.add_termination_listener(lambda _connection: cut.set())
         try:

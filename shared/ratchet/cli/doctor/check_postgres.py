@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from ratchet.adapters.postgres.engine import plain_url
+from ratchet.adapters.postgres.connecting import connect
 from ratchet.adapters.postgres.migrate import newest_revision
 from ratchet.cli.doctor.findings import Finding, Level, version_finding
 from ratchet.domain.failure import mask_secrets
@@ -132,11 +132,8 @@ def _standing(standing: Standing) -> list[Finding]:
 
 
 async def _read(database_url: str) -> PostgresFacts:
-    connection = await asyncpg.connect(
-        plain_url(database_url),
-        timeout=CONNECT_SECONDS,
-        command_timeout=CONNECT_SECONDS,
-        server_settings={"application_name": "ratchet-doctor"},
+    connection = await connect(
+        database_url, application="ratchet-doctor", seconds=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS
     )
     try:
         (row,) = await connection.fetch(_FACTS)

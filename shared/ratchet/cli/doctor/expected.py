@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import asyncpg
 
+from ratchet.adapters.postgres.connecting import connect
 from ratchet.adapters.postgres.definitions import find_all
-from ratchet.adapters.postgres.engine import plain_url
 from ratchet.client.errors import NotConfigured
 from ratchet.domain.definition import WorkflowDefinition
 from ratchet.domain.retry import DEFAULT_RETRY
@@ -52,8 +52,8 @@ async def registered(database_url: str) -> list[WorkflowDefinition]:
     That it does not answer is told by the look at Postgres itself.
     """
     try:
-        connection = await asyncpg.connect(
-            plain_url(database_url), timeout=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS
+        connection = await connect(
+            database_url, application="ratchet-doctor", seconds=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return []
