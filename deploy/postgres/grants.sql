@@ -59,6 +59,7 @@ GRANT SELECT, INSERT, UPDATE ON bulk_recoveries, bulk_recovery_items TO ratchet_
 
 -- The archive: filled, emptied and given back by functions that do nothing else. Executors look whether an id is taken.
 GRANT SELECT ON archived_workflows TO ratchet_executor, ratchet_admin_api;
+GRANT SELECT (workflow_id) ON archived_workflows TO ratchet_recovery;
 GRANT SELECT ON archived_failures TO ratchet_admin_api;
 GRANT EXECUTE ON FUNCTION archive_finished(interval, integer) TO ratchet_recovery;
 GRANT EXECUTE ON FUNCTION archive_old(interval, interval, integer) TO ratchet_recovery;

@@ -158,6 +158,11 @@ class Parked(View):
     resolved_at: datetime | None
     resolved_by: str | None
     resolution_reason: str | None
+    outcome: str | None = Field(
+        description="Of a replayed one: `carried-out`, `parked-again` (in a row of its own), `sent` (nothing would "
+        "show it), `unknown` (nothing has shown it for a day), or null while nobody knows."
+    )
+    outcome_at: datetime | None
 
 
 class ParkedSettled(View):
@@ -165,6 +170,11 @@ class ParkedSettled(View):
 
     id: UUID
     resolution: str
+    outcome: str | None = Field(
+        description="Whether a replay helped: `carried-out`, `parked-again`, `sent` (nothing would show it), or null: "
+        "nothing has shown it yet. It is kept with the message."
+    )
+    reason: str | None = Field(description="Why it was parked again.")
 
 
 class BreakerView(View):

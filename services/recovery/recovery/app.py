@@ -21,6 +21,7 @@ from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.overdue import PostgresOverdue
 from ratchet.adapters.postgres.parked_rows import ParkedRows
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
+from ratchet.adapters.postgres.replays import settle_replays
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
 from ratchet.adapters.postgres.unserved import PostgresUnserved
 from ratchet.adapters.postgres.watches import PostgresWatches
@@ -55,6 +56,7 @@ from recovery.restart_scan import RestartScan, Rules, Senses
 from recovery.return_commands import ReturnCommands
 from recovery.run_bulk import RunBulk
 from recovery.seal_audit import SealAudit
+from recovery.settle_replays import SettleReplays
 from recovery.subscribers import CommandSubscriber, DeadLetterSubscriber
 from recovery.tend_parked import TendParked
 from recovery.verify_recoveries import VerifyRecoveries
@@ -155,6 +157,7 @@ def _background(
         "archive": ArchiveWorkflows(PostgresArchive(pool), metrics, ages=_ages(settings)).run,
         "parked": TendParked(servers.parked, metrics).run,
         "unserved": servers.unserved(metrics).run,
+        "replays": SettleReplays(partial(settle_replays, pool)).run,
         "overdue": _bring_in_time(settings, servers, metrics).run,
         "scan-requests": partial(_ask_for_scans, publisher, settings),
     }

@@ -25,6 +25,17 @@ Resolved = Annotated[
 ]
 
 
+_OUTCOMES = {
+    "carried-out": ("Sent again, and carried out.", ExitCode.DONE),
+    "sent": ("Sent again.", ExitCode.DONE),
+    "parked-again": ("Sent again, and parked again (ratchet parked list):", ExitCode.FAILED),
+    None: (
+        "Sent again. Nothing shows yet that it was carried out; it will stand in: ratchet parked list --resolved",
+        ExitCode.UNKNOWN,
+    ),
+}
+
+
 async def list_parked(
     *, resolved: Resolved = False, limit: Limit = 50, cursor: Cursor = None, caller: Caller = NO_CALLER
 ) -> ExitCode:
@@ -49,11 +60,12 @@ async def show(parked_id: ParkedId, /, *, caller: Caller = NO_CALLER) -> ExitCod
 
 
 async def replay(parked_id: ParkedId, /, *, reason: Reason = None, caller: Caller = NO_CALLER) -> ExitCode:
-    """Send a parked message again, to where it came from. If nothing has changed since, it is parked again."""
+    """Send a parked message again, to where it came from, and say whether that helped."""
     async with open_client(caller) as client:
         settled = await client.parked.replay(parked_id, reason=reason)
-    _tell(settled, caller, "Sent again. If nobody can act on it, it is back in: ratchet parked list")
-    return ExitCode.DONE
+    line, code = _OUTCOMES.get(settled.outcome, _OUTCOMES[None])
+    _tell(settled, caller, line if settled.reason is None else f"{line} {settled.reason}")
+    return code
 
 
 async def discard(parked_id: ParkedId, /, *, reason: NeededReason, caller: Caller = NO_CALLER) -> ExitCode:
@@ -82,6 +94,8 @@ def _card(message: ParkedMessage) -> list[RenderableType]:
     if message.resolution is not None:
         facts.append(("since then", Text.assemble(plain(message.resolution), " by ", plain(message.resolved_by))))
         facts.append(("why", plain(message.resolution_reason)))
+    if message.outcome is not None:
+        facts.append(("what came of it", plain(message.outcome)))
     return [facts_grid(facts), Text(), *_body(message), *_next_steps(message)]
 
 

@@ -115,7 +115,7 @@ def parked_table(items: Iterable[ParkedMessage]) -> Table:
             plain(item.type),
             plain(f"{item.exchange} {item.routing_key}"),
             plain(item.reason),
-            plain(item.resolution),
+            plain(item.resolution if item.outcome is None else f"{item.resolution}, {item.outcome}"),
         )
     return table
 

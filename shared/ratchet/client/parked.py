@@ -43,7 +43,7 @@ class ParkedMessages:
     async def replay(
         self, parked_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> ParkedSettled:
-        """Send it to where it came from, with fresh headers. If nothing has changed since, it is parked again."""
+        """Send it to where it came from, with fresh headers; the answer says whether that helped, if it shows soon."""
         path = f"{PATH}/{parked_id}/replay"
         return await self._asking.post(ParkedSettled, path, {"reason": reason}, idempotency_key)
 

@@ -104,13 +104,21 @@ class ParkedMessage(View):
     resolved_at: datetime | None = None
     resolved_by: str | None = None
     resolution_reason: str | None = None
+    outcome: str | None = None
+    outcome_at: datetime | None = None
 
 
 class ParkedSettled(View):
-    """What became of a parked message: replayed or discarded."""
+    """What became of a parked message: replayed or discarded.
+
+    `outcome` of a replay: `carried-out`, `parked-again` (`reason` says why), `sent` where nothing would show it, or
+    None while nothing has.
+    """
 
     id: UUID
     resolution: str
+    outcome: str | None = None
+    reason: str | None = None
 
 
 class StepToRun(View):

@@ -4,6 +4,8 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.scripted import problem, says
 
@@ -98,10 +100,29 @@ def test_a_message_that_is_not_there_is_refused(shell: Shell) -> None:
 
 
 def test_a_replay_may_say_why(shell: Shell) -> None:
-    shell.answers(f"POST /admin/parked/{ID}/replay", says(200, {"id": ID, "resolution": "replayed"}))
+    done = {"id": ID, "resolution": "replayed", "outcome": "carried-out", "reason": None}
+    shell.answers(f"POST /admin/parked/{ID}/replay", says(200, done))
     assert shell("parked", "replay", ID).code == 0
     assert shell("parked", "replay", ID, "--reason", "deployed now").code == 0
     assert [json.loads(request.content) for request in shell.api.requests] == [{}, {"reason": "deployed now"}]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "words"),
+    [
+        ("carried-out", 0, "carried out"),
+        ("sent", 0, "Sent again."),
+        ("parked-again", 1, "parked again (ratchet parked list): still no such definition"),
+        (None, 5, "Nothing shows yet"),
+    ],
+)
+def test_a_replay_says_whether_it_helped(shell: Shell, outcome: str | None, code: int, words: str) -> None:
+    reason = "still no such definition" if outcome == "parked-again" else None
+    answer = {"id": ID, "resolution": "replayed", "outcome": outcome, "reason": reason}
+    shell.answers(f"POST /admin/parked/{ID}/replay", says(200, answer))
+    ended = shell("parked", "replay", ID)
+    assert ended.code == code
+    assert words in " ".join(ended.out.split())
 
 
 def test_a_discard_must_say_why(shell: Shell) -> None:

@@ -36,5 +36,6 @@ async def audit(visit: Visit) -> Response:
 
 async def _with_parked(visit: Visit, what: str, body: Json) -> Response:
     message_id = visit.id_of("message_id")
-    await visit.api.post(f"/admin/parked/{message_id}/{what}", body, key=visit.form.get("key", "") or new_key())
-    return RedirectResponse(str(URL("/parked").include_query_params(done=what)), 303)
+    key = visit.form.get("key", "") or new_key()
+    settled = await visit.api.post(f"/admin/parked/{message_id}/{what}", body, key=key)
+    return RedirectResponse(str(URL("/parked").include_query_params(done=settled.get("outcome") or what)), 303)

@@ -3,6 +3,7 @@
 # ruff: noqa: FAST003  # `ParkedId` holds the name
 
 import base64
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/v1/admin/parked", tags=["parked messages"], route_class=StrictRoute)
 
 ParkedId = Annotated[UUID, Path(alias="parkedId")]
+
+SHOWS_WITHIN = timedelta(seconds=5)
+"""So long a replay waits for what shows that it helped. Whatever comes later stands with the message."""
 
 _OLDEST = "parkedAt"
 _REPLAY, _DISCARD = "replay", "discard"
@@ -58,7 +62,7 @@ async def replay(
     key: IdempotencyKey = None,
     parts: With,
 ) -> Response:
-    """To where it came from, with fresh headers. If nothing has changed since, it is parked again."""
+    """To where it came from, with fresh headers. The answer says whether that helped, if it shows in time."""
     await parts.gate.admin(caller, action=Action.REPLAY_PARKED)
     reason = None if body is None else body.reason
     return await _settled(parts, caller, key, (_REPLAY, parked_id, reason))
@@ -89,8 +93,11 @@ async def _settled(
         refused = await settle(parked_id, Settling(caller.sub, reason, caller.correlation_id))
         if refused is not None:
             raise _problem(refused.value)
-        resolution = "replayed" if what == _REPLAY else "discarded"
-        answer = ParkedSettled(id=parked_id, resolution=resolution)
+        if what == _DISCARD:
+            answer = ParkedSettled(id=parked_id, resolution="discarded", outcome=None, reason=None)
+        else:
+            outcome, why = await parts.upkeep.parked.came_of(parked_id, within=SHOWS_WITHIN)
+            answer = ParkedSettled(id=parked_id, resolution="replayed", outcome=outcome, reason=why)
         return Answer(200, answer.model_dump(mode="json", by_alias=True))
 
     post = Post(caller.sub, key, f"{what}-parked {parked_id}", {"reason": reason})

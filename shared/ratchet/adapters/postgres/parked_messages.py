@@ -1,7 +1,8 @@
 """Parked messages as the admin API sees them: looked at, sent again, or given up with a reason; never deleted."""
 
+import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -12,13 +13,15 @@ import orjson
 from ratchet.adapters.postgres import audit, outbox
 from ratchet.adapters.postgres.audit import AuditEntry
 from ratchet.adapters.postgres.engine import Connection
+from ratchet.adapters.postgres.replays import settle_replays
+from ratchet.domain.replay import PARKED_AGAIN
 from ratchet.messages.envelope import Outgoing
 from ratchet.messages.routes import Route
 from ratchet.recovery_ports import Settling
 
 _COLUMNS = """
 id, message_id, type, exchange, routing_key, headers::text AS headers, correlation_id, body, reason, parked_by,
-parked_at, resolution, resolved_at, resolved_by, resolution_reason
+parked_at, resolution, resolved_at, resolved_by, resolution_reason, outcome, outcome_at
 """
 
 _PAGE = f"""
@@ -33,6 +36,9 @@ _RESOLVE = """
 UPDATE parked_messages
 SET resolution = $2, resolved_at = clock_timestamp(), resolved_by = $3, resolution_reason = $4 WHERE id = $1
 """
+
+_CAME_OF = "SELECT resolution, outcome, reason FROM parked_messages WHERE id = $1"
+_LOOK_SECONDS = 0.25
 
 Edge = tuple[datetime, UUID]
 
@@ -72,6 +78,8 @@ class ParkedMessage:
     resolved_at: datetime | None
     resolved_by: str | None
     resolution_reason: str | None
+    outcome: str | None = None
+    outcome_at: datetime | None = None
 
 
 class ParkedMessages:
@@ -102,6 +110,18 @@ class ParkedMessages:
             await outbox.add(connection, [_again(found, settling)])
             await self._settle(connection, found, Resolution.REPLAYED, settling)
             return None
+
+    async def came_of(self, parked_id: UUID, *, within: timedelta) -> tuple[str | None, str | None]:
+        """Whether a replay helped, as far as it shows in time; of one that is parked again also the reason."""
+        deadline = asyncio.get_running_loop().time() + within.total_seconds()
+        while True:
+            await settle_replays(self._pool, parked_id)
+            row = await self._pool.fetchrow(_CAME_OF, parked_id)
+            if row is not None and row["resolution"] is None:
+                return PARKED_AGAIN, row["reason"]
+            if row is None or row["outcome"] is not None or asyncio.get_running_loop().time() >= deadline:
+                return (None if row is None else row["outcome"]), None
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def discard(self, parked_id: UUID, settling: Settling) -> Refused | None:
         """Nothing more is to be done about it; it stays on record. None when that is done."""

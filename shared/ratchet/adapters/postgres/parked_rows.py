@@ -23,7 +23,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 _KEEP = f"""
 {_INSERT}
 ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, parked_by = excluded.parked_by, queued = true,
-    parked_at = clock_timestamp(), resolution = NULL, resolved_at = NULL, resolved_by = NULL, resolution_reason = NULL
+    parked_at = clock_timestamp(), outcome = NULL, outcome_at = NULL,
+    resolution = NULL, resolved_at = NULL, resolved_by = NULL, resolution_reason = NULL
 WHERE parked_messages.resolution IS NOT NULL
 RETURNING true
 """
