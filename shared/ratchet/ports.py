@@ -22,6 +22,7 @@ from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome, Stor
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.envelope import Incoming, Outgoing
 from ratchet.presence_ports import KeepsAside
+from ratchet.verdicts import InputsVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class ClaimVerdict(StrEnum):
     """Its retry is not due yet."""
     BUSY = "busy"
     """Somebody else holds it on a valid lease."""
+    HELD = "held"
+    """Its message came back, but its holder lives: it lost its connection, or its loop is blocked."""
     ABANDONED = "abandoned"
     """Its holder is gone: it may be taken over."""
 
@@ -184,18 +187,6 @@ class Committed(NamedTuple):
     """Message id → outbox row of what was written to the outbox and is to be published now."""
 
 
-class InputsVerdict(StrEnum):
-    """What became of the inputs of an upstream `step.execute`."""
-
-    DRIVES = "drives"
-    """The workflow was waiting for exactly this, or this message is what woke it: claim it."""
-    KEPT = "kept"
-    """Early: used when the step is reached."""
-    IGNORED = "ignored"
-    """The step is done, or has its inputs already."""
-    UNKNOWN = "unknown"
-
-
 class ExecutionStore(Protocol):
     """The executor's questions to the database. Every method may be called concurrently; calls are batched inside."""
 
@@ -276,6 +267,8 @@ class WorkflowRow:
     failure_kind: str | None
     failure_reason: str | None
     requires_manual_intervention: bool
+    is_held: bool = False
+    """Its lease is good and its executor lives: whatever message about it is found, it is being worked on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     prefetch: Annotated[int, Field(ge=1, le=10_000)] = 200
     delivery_steps: Annotated[int, Field(ge=1)] = 100
     delivery_time: Duration = timedelta(minutes=1)
+    consumer_timeout: Duration = timedelta(minutes=30)
     shutdown_grace: Duration = timedelta(seconds=8)
     lease: Duration = timedelta(seconds=30)
 

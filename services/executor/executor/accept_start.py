@@ -100,17 +100,23 @@ class AcceptStart:
     async def _accept(self, command: StartWorkflow, delivery: Delivery) -> Ending:
         definition, is_here = await self._look_up(command)
         workflow = _resolved(command, definition, delivery, claims=is_here)
-        asked_at = time.monotonic()
-        match await self._store.start(workflow):
+        workflow_id, command_id = workflow.workflow_id, workflow.command_id
+        # From before it is stored: the same message may come once more in the very moment in which the row appears.
+        with self._holdings.reserve(workflow_id, command_id) as under_way:
+            if under_way is None:
+                asked_at = time.monotonic()
+                verdict = await self._store.start(workflow)
+                claim = _fresh_claim(workflow)
+                if verdict is StartVerdict.NEW and claim is not None:
+                    self._metrics.started.inc()
+                    ending = await self._run(claim, delivery, asked_at)
+                    return self._holdings.ended(workflow_id, command_id, ending)
+        match StartVerdict.AGAIN if under_way is not None else verdict:
             case StartVerdict.NEW:
                 self._metrics.started.inc()
-                claim = _fresh_claim(workflow)
-                if claim is None:
-                    return await self._hand_on(workflow, definition.steps[0])
-                with self._holdings.reserve(workflow.workflow_id, workflow.command_id):
-                    return await self._run(claim, delivery, asked_at)
+                return await self._hand_on(workflow, definition.steps[0])
             case StartVerdict.AGAIN:
-                return await self._resume(workflow.workflow_id, delivery)
+                return await self._resume(workflow_id, delivery)
             case StartVerdict.KNOWN:
                 self._metrics.stale.labels("known").inc()
                 return Ending.DONE

@@ -15,6 +15,7 @@ import structlog
 from faststream.rabbit import RabbitBroker
 from ratchet.adapters.parking import Parking
 from ratchet.adapters.postgres import definitions
+from ratchet.adapters.postgres.claim_keeping import PostgresClaimKeeping
 from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.execution import PostgresExecution
 from ratchet.adapters.postgres.presence import PostgresPresence
@@ -47,8 +48,9 @@ from executor.heed_dependencies import HeedDependencies
 from executor.hold_intake import HoldIntake
 from executor.holdings import Holdings
 from executor.http_step import HttpCaller
+from executor.keep_claims import KeepClaims
 from executor.leave import Leave
-from executor.loop_clock import LoopClock
+from executor.long_steps import longest_unacknowledged, tell_of_long_steps
 from executor.outlet import Outlet
 from executor.resume_workflow import ResumeWorkflow
 from executor.rules import Rules
@@ -97,6 +99,8 @@ class _Servers:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
+    name: str
+    rules: Rules
     servers: _Servers
     store: PostgresExecution
     presence: PostgresPresence
@@ -114,12 +118,12 @@ async def _start(
     settings: Settings, registry: Registry, metrics: ExecutorMetrics, stack: AsyncExitStack, checks: dict[str, Check]
 ) -> None:
     rules = _rules(settings, registry)
+    tell_of_long_steps(registry, rules)
     servers = await _connect(settings, stack)
     await _prepare(servers, registry, rules)
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     store = PostgresExecution(servers.pool, servers.quick, executor=name, lease=settings.lease, metrics=metrics)
-    clock = LoopClock()
-    holdings = Holdings(store, metrics, lease=settings.lease, clock=clock)
+    holdings = Holdings(store, metrics, lease=settings.lease)
     threads = StepThreads(metrics, limit=max(1, round(settings.prefetch * HANGING_SHARE)))
     reach = crash_points(settings.crash_at)
     outlet = Outlet(store, servers.publisher, reach)
@@ -130,16 +134,20 @@ async def _start(
     present = BePresent(presence)
     await present.arrive(registry.definitions, settings.pools)
     parking = Parking(servers.pool, servers.publisher, service="executor", parked=metrics.parked)
-    parts = _Parts(servers, store, presence, present, holdings, outlet, http, reach, dependencies, threads, parking)
+    known = (name, rules, servers, store, presence, present)
+    parts = _Parts(*known, holdings, outlet, http, reach, dependencies, threads, parking)
     trying = KeepTrying(parking, metrics.deliveries)
-    _consume(settings, registry, servers.broker, _pipeline(settings, registry, metrics, rules, parts), trying)
+    _subscribe(settings, servers.broker, _pipeline(settings, registry, metrics, rules, parts), trying)
     background = Background(metrics.background)
     stack.push_async_callback(background.close)
     checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker, trying))
-    checks |= {"threads": _threads_check(threads), "background": background.is_well}
     stack.push_async_callback(_settle, outlet, settings.shutdown_grace)
-    for task, work in _background(registry, metrics, parts, clock).items():
+    for task, work in _background(registry, metrics, parts).items():
         background.keep(task, work)
+    keeper = _keeper(settings, registry, metrics, parts)
+    checks |= {"threads": _threads_check(threads), "background": background.is_well, "claims": _alive_check(keeper)}
+    stack.push_async_callback(keeper.stop)
+    await keeper.start()
     await servers.broker.start()
     stack.push_async_callback(_drain, servers.broker, holdings, settings.shutdown_grace)
     stack.push_async_callback(present.leave)
@@ -147,12 +155,8 @@ async def _start(
     log.info("executor.ready", executor=name, pools=list(settings.pools), workflows=len(registry.definitions))
 
 
-def _consume(
-    settings: Settings,
-    registry: Registry,
-    broker: RabbitBroker,
-    subscriber_of: Callable[[str], StepSubscriber],
-    trying: KeepTrying,
+def _subscribe(
+    settings: Settings, broker: RabbitBroker, subscriber_of: Callable[[str], StepSubscriber], trying: KeepTrying
 ) -> None:
     for pool in settings.pools:
         consume(
@@ -161,12 +165,12 @@ def _consume(
             subscriber_of(pool),
             prefetch=settings.prefetch,
             trying=trying,
-            outlives_connection=_has_long_steps(registry),
+            outlives_connection=True,
         )
 
 
 def _background(
-    registry: Registry, metrics: ExecutorMetrics, parts: _Parts, clock: LoopClock
+    registry: Registry, metrics: ExecutorMetrics, parts: _Parts
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Everything that goes on without being asked; each runs for ever."""
     servers = parts.servers
@@ -181,7 +185,7 @@ def _background(
         "leases": parts.holdings.keep_leases,
         "pools": watch.run,
         "intake": hold.run,
-        "clock": clock.run,
+        "clock": parts.holdings.clock.run,
         "presence": parts.present.keep,
     }
     if parts.dependencies is not None:
@@ -264,6 +268,7 @@ def _rules(settings: Settings, registry: Registry) -> Rules:
         delivery_steps=settings.delivery_steps,
         delivery_time=settings.delivery_time,
         delays=tuple(sorted({delay for plan in plans for delay in plan if delay})),
+        longest_unacknowledged=longest_unacknowledged(settings.consumer_timeout, settings.delivery_time),
     )
 
 
@@ -287,6 +292,31 @@ async def _prepare(servers: _Servers, registry: Registry, rules: Rules) -> None:
         log.warning("definition.changed", definition=changed, advice="steps changed: raise the workflow's version")
 
 
+def _keeper(settings: Settings, registry: Registry, metrics: ExecutorMetrics, parts: _Parts) -> KeepClaims:
+    url = settings.database_url.get_secret_value()
+    for item in registry.definitions:
+        for step in item.steps:
+            metrics.loop_blocked.labels(item.name, step.id)
+    return KeepClaims(
+        holdings=parts.holdings,
+        clock=parts.holdings.clock,
+        registry=registry,
+        rules=parts.rules,
+        metrics=metrics,
+        open_session=partial(PostgresClaimKeeping.open, url, executor=parts.name, lease=settings.lease),
+        lease=settings.lease,
+    )
+
+
+def _alive_check(keeper: KeepClaims) -> Check:
+    async def alive() -> bool:
+        if not keeper.is_alive:
+            raise NotReady("the thread that keeps claims while the event loop is blocked has ended")
+        return True
+
+    return alive
+
+
 def _threads_check(threads: StepThreads) -> Check:
     async def free() -> bool:
         reason = threads.why_not_ready()
@@ -299,10 +329,6 @@ def _threads_check(threads: StepThreads) -> Check:
 
 def _known_pools(registry: Registry) -> frozenset[str]:
     return frozenset(step.pool for item in registry.definitions for step in item.steps)
-
-
-def _has_long_steps(registry: Registry) -> bool:
-    return any(step.long_running for item in registry.definitions for step in item.steps)
 
 
 def _consumer_counter(publisher: Publisher) -> CountConsumers:

@@ -4,6 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+CAME_BACK_HEADER = "x-ratchet-came-back"
+"""On the copy of a message that the broker had delivered again: the copy stands for that message."""
+
 
 class Ending(Enum):
     """What is left to say to the broker when a workflow's turn is over."""

@@ -7,8 +7,9 @@ from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.commands import ExecuteStep, decode
 from ratchet.messages.envelope import Incoming
 from ratchet.observability.metrics import ExecutorMetrics
-from ratchet.ports import ExecutionStore, InputsVerdict, MessagePublisher
+from ratchet.ports import ExecutionStore, MessagePublisher
 from ratchet.state import encode_state
+from ratchet.verdicts import InputsVerdict
 from ratchet.wait_for_start import WaitForStart
 
 from executor.delivery import Delivery, Ending

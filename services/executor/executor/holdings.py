@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import Claim, ExecutionStore
 from ratchet.state import decode_state
 
+from executor.delivery import Ending
 from executor.loop_clock import LoopClock
 
 log = structlog.get_logger()
@@ -93,21 +95,47 @@ class Held:
             raise Interrupted(self.interruption)
 
 
+class Work:
+    """What is done in the name of one command, for messages that come back while it is under way."""
+
+    __slots__ = ("_over", "ending", "returns")
+
+    def __init__(self) -> None:
+        self.ending: Ending | None = None
+        self.returns = 0
+        self._over: asyncio.Event | None = None
+
+    async def over(self) -> Ending | None:
+        """Wait for its end; None means that it ended without an answer, and whoever asks may begin."""
+        self.returns += 1
+        if self._over is None:
+            self._over = asyncio.Event()
+        await self._over.wait()
+        return self.ending
+
+    def end(self) -> None:
+        """Those who wait go on."""
+        if self._over is not None:
+            self._over.set()
+
+
+CURRENT: ContextVar[Held] = ContextVar("CURRENT")
+"""The claim that a task works under; tasks that a step begins inherit it."""
+
+
 class Holdings:
     """All claims in use. At shutdown `drain` waits for them."""
 
-    def __init__(
-        self, store: ExecutionStore, metrics: ExecutorMetrics, *, lease: timedelta, clock: LoopClock | None = None
-    ) -> None:
+    def __init__(self, store: ExecutionStore, metrics: ExecutorMetrics, *, lease: timedelta) -> None:
         self._store = store
         self._metrics = metrics
         self._interval = lease.total_seconds() / 3
-        self._clock = clock or LoopClock()
+        self.clock = LoopClock()
         self.extended_at = time.monotonic()
         """When the leases were last extended by whomever."""
         self._held: dict[UUID, Held] = {}
         self._guarded: dict[UUID, UUID] = {}
-        self._reserved: set[tuple[UUID, str]] = set()
+        self._reserved: dict[tuple[UUID, str], Work] = {}
         self._asking: asyncio.Task[None] | None = None
         self._deliveries = 0
         self._empty = asyncio.Event()
@@ -120,8 +148,9 @@ class Holdings:
 
         `asked_at`: a moment before the claim was asked for, in seconds of the monotonic clock.
         """
-        held = Held(claim, asked_at, self._clock)
+        held = Held(claim, asked_at, self.clock)
         self._held[claim.token] = held
+        CURRENT.set(held)
         self._empty.clear()
         self._metrics.running.set(len(self._held))
         try:
@@ -156,20 +185,28 @@ class Holdings:
             del self._guarded[token]
 
     @contextmanager
-    def reserve(self, workflow_id: UUID, command_id: str) -> Iterator[bool]:
-        """True for the one task of this process that may act on this command while the block runs.
+    def reserve(self, workflow_id: UUID, command_id: str) -> Iterator["Work | None"]:
+        """None for the one task of this process that may act on this command while the block runs.
 
-        Two copies of a message in one process would otherwise fence each other, each running the step.
+        For any other one, whose message is a copy or came back after a connection was lost, it is the work that is
+        under way: two in one process would fence each other, each running the step.
         """
         key = (workflow_id, command_id)
-        is_first = key not in self._reserved
-        if is_first:
-            self._reserved.add(key)
+        under_way = self._reserved.get(key)
+        if under_way is not None:
+            yield under_way
+            return
+        work = self._reserved[key] = Work()
         try:
-            yield is_first
+            yield None
         finally:
-            if is_first:
-                self._reserved.discard(key)
+            del self._reserved[key]
+            work.end()
+
+    def ended(self, workflow_id: UUID, command_id: str, ending: Ending) -> Ending:
+        """The work that this task reserved ends so, also for those who wait for it."""
+        self._reserved[workflow_id, command_id].ending = ending
+        return ending
 
     def _look_whether_empty(self) -> None:
         if not self._held and not self._deliveries:
@@ -205,8 +242,7 @@ class Holdings:
         """One statement for all; claims that are gone have their steps stopped."""
         began = time.monotonic()
         held = list(self._held.values())
-        guarded = [(workflow_id, token) for token, workflow_id in self._guarded.items()]
-        kept = await self._extend([(item.claim.workflow_id, item.claim.token) for item in held] + guarded)
+        kept = await self._extend([(item.claim.workflow_id, item.claim.token) for item in held] + self.guarded())
         if kept is not None:
             self.note_kept(held, kept, began)
 
@@ -218,6 +254,10 @@ class Holdings:
                 item.good_since = max(item.good_since, asked_at)
             elif item.claim.token in self._held:
                 item.interrupt(Interruption.LOST)
+
+    def guarded(self) -> list[tuple[UUID, UUID]]:
+        """The claims of dead executors that are kept for a while. May be called from another thread."""
+        return [(workflow_id, token) for token, workflow_id in list(self._guarded.items())]
 
     def in_use(self) -> list[Held]:
         """The claims that are held now. May be called from another thread."""

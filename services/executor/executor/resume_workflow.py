@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -11,13 +12,19 @@ from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import ClaimAnswer, ClaimRequest, ClaimVerdict, Committed, ExecutionStore, MessagePublisher
 
 from executor.decide import continue_command, dead_letter_for, new_id
-from executor.delivery import Delivery, Ending
-from executor.holdings import Holdings
+from executor.delivery import CAME_BACK_HEADER, Delivery, Ending
+from executor.holdings import Holdings, Work
 from executor.outlet import Outlet
 from executor.rules import Rules
 from executor.run_workflow import RunWorkflow
 
 log = structlog.get_logger()
+
+PATIENCE = (0.03, 0.05, 0.1, 0.2, 0.4)
+"""Pauses before a workflow whose holder lives is asked for again: a process that was killed is gone by then."""
+
+HELD_DELAY = timedelta(seconds=2)
+"""Then its message goes round, and others get the place."""
 
 
 class ResumeWorkflow:
@@ -46,17 +53,52 @@ class ResumeWorkflow:
 
     async def __call__(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         """Claim a workflow that exists, and advance it as far as this delivery may."""
-        with self._holdings.reserve(workflow_id, delivery.command_id) as is_first:
-            if not is_first:
-                return self._stale(ClaimVerdict.BUSY)
+        while True:
+            wait: timedelta | None = None
+            with self._holdings.reserve(workflow_id, delivery.command_id) as under_way:
+                if under_way is None:
+                    outcome = await self._claim(workflow_id, delivery)
+                    if isinstance(outcome, Ending):
+                        return self._holdings.ended(workflow_id, delivery.command_id, outcome)
+                    wait = outcome
+            if wait is not None:
+                # The same message goes round again, so its reservation has to be gone before it comes back.
+                return await self._postpone(workflow_id, delivery, wait)
+            ending = None if under_way is None else await self._rejoin(under_way, workflow_id, delivery)
+            if ending is not None:
+                return ending
+
+    async def _claim(self, workflow_id: UUID, delivery: Delivery) -> Ending | timedelta:
+        """How it ended, or how long the message has to wait before it may ask again."""
+        for pause in (*PATIENCE, None):
             asked_at = time.monotonic()
             answer = await self._store.claim(_request(workflow_id, delivery, take_over=False))
             if answer.claim is not None:
                 return await self._run(answer.claim, delivery, asked_at)
-            if answer.verdict is not ClaimVerdict.EARLY:
-                return await self._act_on_refusal(answer, workflow_id, delivery)
-        # The same message goes round again, so its reservation has to be gone before it comes back.
-        return await self._postpone(workflow_id, delivery, answer)
+            if answer.verdict is not ClaimVerdict.HELD:
+                break
+            if pause is not None:
+                await asyncio.sleep(pause)
+        if answer.verdict is ClaimVerdict.EARLY:
+            return answer.due_in or timedelta(0)
+        if answer.verdict is ClaimVerdict.HELD:
+            self._metrics.stale.labels(answer.verdict.value).inc()
+            return HELD_DELAY
+        return await self._act_on_refusal(answer, workflow_id, delivery)
+
+    async def _rejoin(self, under_way: Work, workflow_id: UUID, delivery: Delivery) -> Ending | None:
+        """The message of what this executor still runs came once more.
+
+        A copy is nothing new. One that came back, because the connection was lost or the broker lost its patience,
+        takes part in the end of the work. When it comes back again, the step outlasts what the broker allows: the
+        message is let go, and the work lives on its lease.
+        """
+        if not delivery.redelivered:
+            return self._stale(ClaimVerdict.BUSY)
+        if under_way.returns:
+            log.warning("message.let_go", workflow_id=str(workflow_id), correlation_id=delivery.correlation_id)
+            return self._stale(ClaimVerdict.BUSY)
+        return await under_way.over()
 
     async def _act_on_refusal(self, answer: ClaimAnswer, workflow_id: UUID, delivery: Delivery) -> Ending:
         if answer.verdict is ClaimVerdict.ABANDONED:
@@ -97,11 +139,13 @@ class ResumeWorkflow:
         await self._publisher.publish([notice])
         return Ending.DONE
 
-    async def _postpone(self, workflow_id: UUID, delivery: Delivery, answer: ClaimAnswer) -> Ending:
-        route, stay = self._rules.route_after(delivery.pool, answer.due_in or timedelta(0))
+    async def _postpone(self, workflow_id: UUID, delivery: Delivery, wait: timedelta) -> Ending:
+        route, stay = self._rules.route_after(delivery.pool, wait)
         again = continue_command(
             workflow_id, delivery.command_id, route, correlation_id=delivery.correlation_id, delay=stay
         )
+        if delivery.redelivered:
+            again = replace(again, headers={CAME_BACK_HEADER: True})
         await self._publisher.publish([again])
         return Ending.DONE
 

@@ -10,7 +10,11 @@ from ratchet.messages.routes import Route, to_pool
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`delays` are the delays that a queue exists for, ascending."""
+    """`delays` are the delays that a queue exists for, ascending.
+
+    `longest_unacknowledged` is the time limit up to which a step's message may wait for its end; the broker takes back
+    what is acknowledged later.
+    """
 
     pools: frozenset[str]
     retry: Retry
@@ -18,6 +22,11 @@ class Rules:
     delivery_steps: int
     delivery_time: timedelta
     delays: tuple[timedelta, ...]
+    longest_unacknowledged: timedelta = timedelta.max
+
+    def lives_on_lease(self, step: StepDefinition) -> bool:
+        """Whether its message is acknowledged before it begins: declared so, or too long for the broker."""
+        return step.long_running or self.timeout_of(step) > self.longest_unacknowledged
 
     def retry_of(self, step: StepDefinition) -> Retry:
         """The step's own plan, or the executor's."""

@@ -163,7 +163,7 @@ class RunWorkflow:
         state = held.state
         if not _stands_on_intact(claim, state):
             return Failed(damaged(claim.checkpoint_seq), False)
-        if step.long_running:
+        if self._rules.lives_on_lease(step):
             await delivery.acknowledge()
         limit = self._rules.timeout_of(step)
         heartbeat = None if step.heartbeat_timeout is None else Heartbeat(step.heartbeat_timeout, held.lost)

@@ -16,7 +16,7 @@ from ratchet.messages.envelope import (
 from ratchet.ports import ParkingLot
 
 from executor.accept_start import AcceptStart
-from executor.delivery import Delivery, Ending
+from executor.delivery import CAME_BACK_HEADER, Delivery, Ending
 from executor.drive_step import DriveStep
 from executor.holdings import Holdings
 from executor.resume_workflow import ResumeWorkflow
@@ -86,7 +86,7 @@ def delivery_of(message: Incoming, pool: str) -> Delivery:
     return Delivery(
         command_id=message.message_id,
         correlation_id=correlation_id_of(message),
-        redelivered=message.redelivered,
+        redelivered=message.redelivered or CAME_BACK_HEADER in message.headers,
         pool=pool,
         acknowledge_message=message.acknowledge,
     )

@@ -36,6 +36,8 @@ class Verdict(StrEnum):
     UNSERVED = "unserved"
     """Unfinished work that nobody can run now: kept aside until somebody can."""
     STALE = "stale"
+    HELD = "held"
+    """Its executor lives and works on it: only the message had trouble. If that executor dies, the scan will see it."""
     UNKNOWN = "unknown"
     """There is no such workflow."""
 
@@ -81,6 +83,8 @@ class LookAfter:
             return await _after_failure(transaction, row)
         if row.status not in LIVE or message_id not in (None, row.command_id):
             return Verdict.STALE
+        if row.is_held:
+            return Verdict.HELD
         facts = await gather_facts(transaction, row)
         if row.recoveries >= AUTOMATIC_LIMIT and not is_innocent:
             await carry_out(transaction, row, poison(facts), automatic(INNOCENT, row))
@@ -115,12 +119,12 @@ async def reissue(
 
 
 def poison(facts: Facts) -> Plan:
-    """The verdict on a workflow whose processes died holding it as often as the cap allows."""
+    """The verdict on a workflow whose executors died, or stood still, holding it as often as the cap allows."""
     row = facts.row
     died = [*facts.lost_executors, *([] if row.claimed_by is None else [row.claimed_by])]
-    reason = f"The step stopped its process {row.recoveries + 1} times in a row"
+    reason = f"Its executor died or stood still {row.recoveries + 1} times in a row while it ran this step"
     if died:
-        reason += f"; the executors that died were {', '.join(died)}"
+        reason += f"; the executors were {', '.join(died)}"
     return plan.failed(facts, Failure(FailureKind.POISON, "ProcessDied", sanitise(reason)), message=events.POISON)
 
 

@@ -92,6 +92,13 @@ class ExecutorMetrics:
         )
         self.parked = Counter("ratchet_parked_messages_total", "Messages set aside", registry=registry)
         self.running = Gauge("ratchet_running_workflows", "Workflows claimed by this executor", registry=registry)
+        self.loop_blocked = Counter(
+            "ratchet_loop_blocked_seconds_total",
+            "Time in which a step's code kept the event loop from turning",
+            ["definition", "step"],
+            registry=registry,
+        )
+        self.loop_blocked.labels("unknown", "unknown")
         self.hanging_threads = Gauge(
             "ratchet_hanging_threads",
             "Threads whose step was given up and whose function has not returned",

@@ -181,3 +181,28 @@ async def fail_once(ctx: StepContext, state: dict[str, Any]) -> None:
     note(ctx)
     if ctx.attempt == 1:
         raise TransientError("once")
+
+
+selfish = Workflow("selfish")
+impossible = Workflow("impossible")
+
+
+@selfish.step(timeout=60)
+async def keep_the_loop(ctx: StepContext, state: dict[str, Any]) -> None:
+    """Does what an async step must not do, until its gate opens."""
+    note(ctx)
+    while not gate_is_open():
+        time.sleep(0.01)  # noqa: ASYNC251  # what this step is for
+
+
+@selfish.step
+async def after_all(ctx: StepContext, state: dict[str, Any]) -> None:
+    note(ctx)
+
+
+@impossible.step(timeout=0.5)
+async def never_let_go(ctx: StepContext, state: dict[str, Any]) -> None:
+    """The same for ever."""
+    note(ctx)
+    while True:
+        time.sleep(0.01)  # noqa: ASYNC251  # what this step is for

@@ -13,7 +13,8 @@ from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages import events
 from ratchet.messages.envelope import Outgoing
 from ratchet.messages.events import EventType, Subject, announce
-from ratchet.ports import Claim, Fenced, InputsVerdict, NewWorkflow
+from ratchet.ports import Claim, Fenced, NewWorkflow
+from ratchet.verdicts import InputsVerdict
 
 from tests.integration.conftest import (
     MakeStore,

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from ratchet.adapters.postgres.claim_keeping import PostgresClaimKeeping
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
 from ratchet.adapters.postgres.unserved import PostgresUnserved
@@ -186,6 +187,19 @@ async def test_a_message_that_was_only_returned_too_often_counts_for_nothing_aga
     assert verdict is (Verdict.REISSUED if too_often else Verdict.POISON)
     row = await row_of(pool, workflow.workflow_id)
     assert row["recoveries_since_progress"] == 3
+
+
+async def test_a_dead_letter_takes_nothing_from_an_executor_that_works_on_it(
+    make_store: MakeStore, pool: asyncpg.Pool, database_url: str
+) -> None:
+    workflow = new_workflow()
+    await make_store("living").start(workflow)
+    session = await PostgresClaimKeeping.open(database_url, executor="living", lease=timedelta(seconds=30))
+    look_after = LookAfter(PostgresRecovery(pool, Silent()), RecoveryMetrics(new_registry()))  # type: ignore[arg-type]  # never called
+    verdict = await look_after(workflow.workflow_id, workflow.command_id, was_returned_too_often=True)
+    await session.close()
+    assert verdict is Verdict.HELD
+    assert (await row_of(pool, workflow.workflow_id))["claim_token"] == workflow.claim
 
 
 ASKED = """

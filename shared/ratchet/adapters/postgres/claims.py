@@ -8,6 +8,7 @@ import asyncpg
 
 from ratchet.adapters.postgres.commits import COMMITS_OF
 from ratchet.adapters.postgres.engine import Connection
+from ratchet.adapters.postgres.locks import lives
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
 from ratchet.ports import CheckpointMark, Claim, ClaimAnswer, ClaimRequest, ClaimVerdict
 
@@ -30,6 +31,7 @@ WITH member AS (
         WHEN l.status <> 'Executing' THEN 'stale'
         WHEN l.claimed_by = $6 THEN 'granted'
         WHEN NOT (m.redelivered OR l.expired) THEN 'busy'
+        WHEN NOT l.expired AND {lives("l.claimed_by")} THEN 'held'
         WHEN m.take_over AND l.recoveries < $8 THEN 'granted'
         ELSE 'abandoned' END AS verdict,
         l.status = 'Executing' AND l.claimed_by <> $6 AS is_takeover, l.claim_token AS held_by
@@ -78,6 +80,16 @@ RETURNING w.claim_token
 """
 
 
+# Claims whose answer this executor's loop has not read yet are in no list of its own.
+_EXTEND_OWN = """
+WITH still AS MATERIALIZED (
+    SELECT id, claim_token FROM workflow_instances WHERE status = 'Executing' AND claimed_by = $1
+    ORDER BY id FOR UPDATE
+)
+UPDATE workflow_instances w SET lease_until = clock_timestamp() + $2::interval
+FROM still WHERE w.id = still.id AND w.claim_token = still.claim_token
+"""
+
 MISSING = CheckpointMark(-1, "", b"", datetime.fromtimestamp(0, UTC))
 """Stands for a checkpoint that the row names and nobody has: it fails its verification like a damaged one."""
 
@@ -124,12 +136,17 @@ async def is_forgotten(pool: asyncpg.Pool, workflow_id: UUID, command_id: str) -
     return bool(row["command_id"] == command_id and row["is_free"])
 
 
-async def extend(pool: asyncpg.Pool, held: Sequence[tuple[UUID, UUID]], *, lease: timedelta) -> set[UUID]:
+async def extend(pool: Connection | asyncpg.Pool, held: Sequence[tuple[UUID, UUID]], *, lease: timedelta) -> set[UUID]:
     """Extend many leases in one statement; returns the tokens that still hold."""
     ordered = sorted(held, key=lambda pair: pair[0].int)
     ids = [workflow_id for workflow_id, _token in ordered]
     rows = await pool.fetch(_EXTEND, ids, [token for _workflow_id, token in ordered], lease)
     return {row["claim_token"] for row in rows}
+
+
+async def extend_own(connection: Connection, *, executor: str, lease: timedelta) -> None:
+    """Extend the leases of everything that runs in an executor's name."""
+    await connection.execute(_EXTEND_OWN, executor, lease)
 
 
 def _answer(row: asyncpg.Record, checkpoint: asyncpg.Record) -> ClaimAnswer:

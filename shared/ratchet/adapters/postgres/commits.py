@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from ratchet.adapters.postgres import outbox
+from ratchet.adapters.postgres.engine import Connection
 from ratchet.messages.commands import CONTINUE
 from ratchet.messages.envelope import Outgoing
 from ratchet.messages.events import EventType
@@ -196,7 +197,7 @@ async def commit_steps(
 
 
 async def commit_failures(
-    pool: asyncpg.Pool, commits: Sequence[FailureCommit], *, executor: str, lease: timedelta
+    pool: Connection | asyncpg.Pool, commits: Sequence[FailureCommit], *, executor: str, lease: timedelta
 ) -> list[Committed | None]:
     """One answer for each commit, in order; None means fenced."""
     arguments = [
@@ -215,7 +216,9 @@ async def commit_failures(
     return await _run(pool, COMMIT_FAILURES, commits, arguments, lease)
 
 
-async def hand_over(pool: asyncpg.Pool, handovers: Sequence[HandOver], *, lease: timedelta) -> list[Committed | None]:
+async def hand_over(
+    pool: Connection | asyncpg.Pool, handovers: Sequence[HandOver], *, lease: timedelta
+) -> list[Committed | None]:
     """One answer for each claim, in order; None means fenced."""
     arguments = [
         *_members(handovers),
@@ -235,7 +238,7 @@ def _members(commits: Sequence[Commit]) -> list[list[Any]]:
 
 
 async def _run(
-    pool: asyncpg.Pool, statement: str, commits: Sequence[Commit], arguments: list[Any], lease: timedelta
+    pool: Connection | asyncpg.Pool, statement: str, commits: Sequence[Commit], arguments: list[Any], lease: timedelta
 ) -> list[Committed | None]:
     posts = [(item.claim.token, message) for item in commits for message in item.outgoing]
     messages = [message for _token, message in posts]

@@ -24,11 +24,11 @@ from ratchet.ports import (
     Committed,
     FailureCommit,
     Fenced,
-    InputsVerdict,
     NewWorkflow,
     StartVerdict,
     StepCommit,
 )
+from ratchet.verdicts import InputsVerdict
 
 log = structlog.get_logger()
 

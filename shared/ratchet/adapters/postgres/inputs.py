@@ -5,7 +5,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from ratchet.ports import InputsVerdict
+from ratchet.verdicts import InputsVerdict
 
 _EXISTS = "SELECT EXISTS (SELECT FROM workflow_instances WHERE id = $1)"
 

@@ -17,6 +17,27 @@ class Lock(IntEnum):
     AUDIT_SEALING = 7_246_175
     PARKED_QUEUE = 7_246_176
     FEED_PRUNING = 7_246_177
+    EXECUTOR_LIVES = 7_246_178
+
+
+# An executor's own lock: the number, and its name. Its session ends with its process.
+_MY_LIFE = "SELECT pg_advisory_lock($1::int, hashtext($2))"
+
+LIVING = f"""
+(SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = {Lock.EXECUTOR_LIVES.value}
+    AND objsubid = 2 AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+"""A subselect: what the names of all executors that live are hashed to."""
+
+
+def lives(name: str) -> str:
+    """A condition: whether the executor that the column `name` names has its process. Looked at where it is needed."""
+    return f"((hashtext({name})::bigint & 4294967295) IN {LIVING})"
+
+
+async def hold_life(connection: Connection, executor: str) -> None:
+    """Others can see that this executor lives as long as the connection stands."""
+    await connection.execute(_MY_LIFE, Lock.EXECUTOR_LIVES.value, executor)
 
 
 async def try_in_transaction(connection: Connection, lock: Lock) -> bool:

@@ -13,7 +13,7 @@ import structlog
 from ratchet.adapters.postgres import archive, definitions, outbox, presence, recovery_records
 from ratchet.adapters.postgres.commits import ATTEMPTS_OF
 from ratchet.adapters.postgres.engine import Connection
-from ratchet.adapters.postgres.locks import Lock, release_in_session, try_in_session
+from ratchet.adapters.postgres.locks import Lock, lives, release_in_session, try_in_session
 from ratchet.domain.checkpoint import Position
 from ratchet.domain.definition import WorkflowDefinition
 from ratchet.domain.interruption import Interruption
@@ -25,11 +25,13 @@ from ratchet.state import canonical, decode_state, encode_state
 
 log = structlog.get_logger()
 
-_ROW = """
+_ROW = f"""
 SELECT id, definition, version, owner_id, status::text AS status, correlation_id, current_step_index AS step_index,
     current_step, waiting_for, (SELECT array_agg(step) FROM jsonb_object_keys(pending_inputs) AS step) AS inputs_for,
     command_id, claimed_by, retry_count, recoveries_since_progress AS recoveries, checkpoint_seq, last_seq,
-    last_checkpoint_at, failure_kind, failure_reason, requires_manual_intervention
+    last_checkpoint_at, failure_kind, failure_reason, requires_manual_intervention,
+    CASE WHEN status = 'Executing' AND lease_until >= clock_timestamp() THEN {lives("claimed_by")} ELSE false END
+        AS is_held
 FROM workflow_instances w
 """
 

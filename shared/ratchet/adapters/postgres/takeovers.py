@@ -8,17 +8,20 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from ratchet.adapters.postgres import claims, outbox, recovery_records
+from ratchet.adapters.postgres.locks import lives
 from ratchet.domain.recovery import SYSTEM, RecoveryKind, RecoveryOutcome
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.envelope import Outgoing
 from ratchet.messages.events import Subject, announce, recovered
 from ratchet.ports import Claim, ClaimAnswer, ClaimRequest, RecoveryRecord
 
-REASON = "Its executor stopped"
+DIED = "Its executor stopped"
+STOOD_STILL = "Its executor gave no sign of life for longer than the lease"
 
 # Locked in id order, as everywhere. The row still names the executor that died.
-_BEFORE = """
-SELECT id, current_step, claimed_by FROM workflow_instances WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
+_BEFORE = f"""
+SELECT id, current_step, claimed_by, {lives("claimed_by")} AS lives FROM workflow_instances
+WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
 """
 
 
@@ -34,7 +37,7 @@ async def take_over(
         await recovery_records.record(
             connection, [_recovery(claim, before[claim.workflow_id], executor) for claim in granted]
         )
-        told = {claim.token: _event(claim, before[claim.workflow_id]["current_step"]) for claim in granted}
+        told = {claim.token: _event(claim, before[claim.workflow_id]) for claim in granted}
         rows = dict(zip(told, await outbox.add(connection, list(told.values())), strict=True))
     return [_with_event(answer, told, rows) for answer in answers]
 
@@ -55,7 +58,7 @@ def _recovery(claim: Claim, before: asyncpg.Record, executor: str) -> RecoveryRe
         actor=SYSTEM,
         outcome=RecoveryOutcome.RESUMED,
         correlation_id=claim.correlation_id,
-        reason=REASON,
+        reason=_reason(before),
         status=WorkflowStatus.EXECUTING,
         resumed_from=_resumed_from(claim),
         resumed_step=step,
@@ -69,10 +72,15 @@ def _recovery(claim: Claim, before: asyncpg.Record, executor: str) -> RecoveryRe
     )
 
 
-def _event(claim: Claim, step: str | None) -> Outgoing:
-    event = recovered(resumed_from=_resumed_from(claim), resumed_step=step, reason=REASON)
+def _event(claim: Claim, before: asyncpg.Record) -> Outgoing:
+    step = before["current_step"]
+    event = recovered(resumed_from=_resumed_from(claim), resumed_step=step, reason=_reason(before))
     subject = Subject(claim.workflow_id, claim.owner_id, claim.correlation_id)
     return announce(event, subject, event_id=str(uuid4()), at=datetime.now(UTC))
+
+
+def _reason(before: asyncpg.Record) -> str:
+    return STOOD_STILL if before["lives"] else DIED
 
 
 def _resumed_from(claim: Claim) -> datetime | None:

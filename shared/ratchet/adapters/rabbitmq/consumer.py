@@ -46,8 +46,8 @@ def consume(
 ) -> None:
     """Subscribe `handler`; it is run for up to `prefetch` deliveries at once, each again and again until it ends.
 
-    With a connection its handlers end, because their messages will be delivered again. With `outlives_connection` those
-    go on that have acknowledged theirs before.
+    With a connection its handlers end, because their messages will be delivered again. With `outlives_connection` they
+    go on; whoever asks for that has to know the messages of its own work when they come again.
 
     FastStream connects, declares, subscribes, comes back after outages and stops. A message does not pass through its
     middlewares, context, parser and decoder, which would take longer than all else done for it (see ADR 12).
@@ -73,7 +73,7 @@ class _Intake:
         self._handler = handler
         self._lane = lane
         self._outlives_connection = outlives_connection
-        self._going_on: set[asyncio.Task[Settlement]] = set()
+        self._going_on: set[asyncio.Task[None]] = set()
         self._channel: AbstractChannel | None = None
         self._settlements: Settlements
 
@@ -88,20 +88,16 @@ class _Intake:
         self._settlements.delivered(tag)
         delivery = _Delivery(self._settlements, tag)
         work = self._lane.handled(self._handler, incoming(msg, delivery.acknowledge))
-        delivery.settle(await (self._apart(work, delivery) if self._outlives_connection else work))
+        if not self._outlives_connection:
+            delivery.settle(await work)
+            return
+        # In a task of its own, which the driver does not end with the channel.
+        task = asyncio.create_task(self._finish(work, delivery))
+        self._going_on.add(task)
+        task.add_done_callback(self._going_on.discard)
 
-    async def _apart(self, work: Coroutine[Any, Any, Settlement], delivery: "_Delivery") -> Settlement:
-        """In a task of its own, which the driver does not end with the connection."""
-        task = asyncio.create_task(work)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if delivery.is_settled:
-                self._going_on.add(task)
-                task.add_done_callback(self._going_on.discard)
-            else:
-                task.cancel()
-            raise
+    async def _finish(self, work: Coroutine[Any, Any, Settlement], delivery: "_Delivery") -> None:
+        delivery.settle(await work)
 
 
 async def stop_intake(broker: RabbitBroker) -> None:
