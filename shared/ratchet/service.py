@@ -11,7 +11,7 @@ from types import FrameType
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.background import lost_tasks
 from ratchet.domain.errors import InvalidDefinition, InvalidSettings
@@ -49,7 +49,8 @@ def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callab
     except (InvalidSettings, InvalidDefinition) as error:
         sys.stderr.write(f"{name} cannot start. Check the environment:\n{error}\n")
         return EXIT_BAD_SETTINGS
-    server = GracefulServer(server_config(app))
+    start = _Start(app)
+    server = GracefulServer(server_config(start))
     try:
         with claim_port(settings.host, port_of(settings)) as listener:
             structlog.get_logger().info("service.starting", port=listener.getsockname()[1])
@@ -59,9 +60,35 @@ def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callab
             raise
         place = f"{settings.host}:{port_of(settings)}"
         sys.stderr.write(f"{name} cannot listen on {place} ({error}): choose another host or port\n")
+    except SystemExit:  # uvicorn's word for a start that failed
+        if start.refused is None:
+            raise
+    if start.refused is not None:
+        sys.stderr.write(f"{name} cannot start. Check the environment:\n{start.refused}\n")
+        return EXIT_BAD_SETTINGS
     if lost_tasks():
         return EXIT_TASK_LOST
     return 0 if server.started else EXIT_NOT_STARTED
+
+
+class _Start:
+    """The app, with an eye on its start: a setting may show to be wrong only once it is used."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.refused: InvalidSettings | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+
+        async def told(message: Message) -> None:
+            error = sys.exc_info()[1]  # Starlette tells of it while it handles it
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, InvalidSettings):
+                self.refused = error
+                message = {**message, "message": ""}
+            await send(message)
+
+        await self._app(scope, receive, told if scope["type"] == "lifespan" else send)
 
 
 async def end_task(task: asyncio.Task[None]) -> None:

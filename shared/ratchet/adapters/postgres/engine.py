@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from ratchet.adapters.postgres import sessions
 from ratchet.adapters.postgres.connecting import connect
 from ratchet.postgres_address import parse_address
 
@@ -39,6 +40,9 @@ async def connect_pool(database_url: str, *, application: str, size: int, waits_
     """Open a pool of at most `size` connections; the server ends statements and idle transactions that hang.
 
     Without `waits_for_disk` a commit is answered before it is on disk: only for what the broker can bring again.
+
+    Raises:
+        InvalidSettings: a pooler stands before the server that does not keep sessions.
     """
     settings = server_settings(application)
     if not waits_for_disk:
@@ -48,7 +52,20 @@ async def connect_pool(database_url: str, *, application: str, size: int, waits_
     async def make(*_address: Any, **given: Any) -> asyncpg.Connection:
         return await connect(address, application=settings["application_name"], settings=settings, **COMMANDS, **given)
 
-    return await asyncpg.create_pool(min_size=1, max_size=size, connect=make, reset=_keep_session)
+    try:
+        pool = await asyncpg.create_pool(min_size=1, max_size=size, connect=make, reset=_keep_session)
+    except asyncpg.PostgresError as error:
+        flaw = sessions.refusal_of(error)
+        if flaw is None:
+            raise
+        raise sessions.unusable(flaw) from error
+    if waits_for_disk and size > 1:
+        try:
+            await sessions.require_own_sessions(pool)
+        except BaseException:
+            pool.terminate()
+            raise
+    return pool
 
 
 @asynccontextmanager

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
+from ratchet.adapters.postgres import sessions
 from ratchet.adapters.postgres.connecting import connect
+from ratchet.adapters.postgres.engine import server_settings
 from ratchet.adapters.postgres.migrate import newest_revision
 from ratchet.cli.doctor.findings import Finding, Level, version_finding
 from ratchet.domain.failure import mask_secrets
@@ -61,12 +63,15 @@ class Standing:
 async def check_postgres(database_url: str) -> list[Finding]:
     """Connect and judge."""
     try:
+        flaw = await _flaw_of_sessions(database_url)
+        if flaw is not None:
+            return [_sessions(flaw)]
         facts = await _read(database_url)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         reason = mask_secrets(f"{type(error).__name__}: {error}")
         advice = "Is it running, and is RATCHET_DATABASE_URL right (postgresql://user:password@host:port/database)?"
         return [Finding(AREA, "connection", Level.RED, reason, advice)]
-    return [Finding(AREA, "connection", Level.OK, "answers"), *judge(facts, newest=newest_revision())]
+    return [Finding(AREA, "connection", Level.OK, "answers"), _sessions(None), *judge(facts, newest=newest_revision())]
 
 
 def judge(facts: PostgresFacts, *, newest: str) -> list[Finding]:
@@ -80,6 +85,12 @@ def judge(facts: PostgresFacts, *, newest: str) -> list[Finding]:
         _clock(facts.skew),
         *([] if facts.standing is None else _standing(facts.standing)),
     ]
+
+
+def _sessions(flaw: str | None) -> Finding:
+    if flaw is not None:
+        return Finding(AREA, "sessions", Level.RED, flaw, sessions.ADVICE)
+    return Finding(AREA, "sessions", Level.OK, "each connection has its own")
 
 
 def _migrations(revision: str | None, newest: str) -> Finding:
@@ -129,6 +140,33 @@ def _standing(standing: Standing) -> list[Finding]:
     found = f"{standing.unserved} workflows that no executor can run now"
     advice = "See which code and pool they need: ratchet overview"
     return [retries, Finding(AREA, "workflows", Level.WARNING, found, advice)]
+
+
+async def _flaw_of_sessions(database_url: str) -> str | None:
+    """Connects as a service does, twice."""
+    opened: list[asyncpg.Connection] = []
+
+    async def another() -> asyncpg.Connection:
+        connection = await connect(
+            database_url,
+            application="ratchet-doctor",
+            settings=server_settings("doctor"),
+            seconds=CONNECT_SECONDS,
+            command_timeout=CONNECT_SECONDS,
+        )
+        opened.append(connection)
+        return connection
+
+    try:
+        return await sessions.flaw_of(await another(), await another())
+    except asyncpg.PostgresError as error:
+        flaw = sessions.refusal_of(error)
+        if flaw is None:
+            raise
+        return flaw
+    finally:
+        for connection in opened:
+            connection.terminate()
 
 
 async def _read(database_url: str) -> PostgresFacts:
