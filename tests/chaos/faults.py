@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tests.chaos.field import LEASE, SERVICES, VHOST, Field
+from ratchet.adapters.rabbitmq.topology import DELIVERY_LIMIT
+
+from tests.chaos.field import EXECUTORS, LEASE, SERVICES, VHOST, Field
 
 OUTAGE = 6.0
 """Longer than a lease: whoever waits it out has lost what it held."""
@@ -128,6 +130,28 @@ def _hide(server: str) -> Strike:
     return strike
 
 
+def _lock_and_kill(field: Field) -> None:
+    """Executors that die again and again with commands that they could not take up: the broker gives those up."""
+    with field.administering() as administrator:
+        administrator.run("BEGIN", "LOCK TABLE workflow_instances IN ACCESS EXCLUSIVE MODE")
+        try:
+            for _ in range(DELIVERY_LIMIT + 1):
+                field.kill(*EXECUTORS)
+                field.settle(*EXECUTORS)
+        finally:
+            administrator.run("ROLLBACK")
+
+
+def _release_another(field: Field) -> None:
+    """Executors with and without the workflow share the pool for a while."""
+    name = field.any_executor()
+    field.release(name, RATCHET_WORKFLOWS="tests.chaos.another_release")
+    try:
+        time.sleep(LEASE)
+    finally:
+        field.release(name)
+
+
 def _anything(field: Field) -> None:
     field.chance.choice(SINGLE).strike(field)
 
@@ -152,6 +176,8 @@ SINGLE = (
     Fault("database-read-only", "Postgres takes no writes", _refuse_writes, 3),
     Fault("login-refused", "Postgres ends every session and refuses the login", _refuse_login, 6),
     Fault("redis-wiped", "Valkey is emptied, killed and started", _wipe_redis, 2),
+    Fault("delivery-limit", "executors are killed again and again while a table is locked", _lock_and_kill, 6),
+    Fault("rolling-release", "executors with and without the workflow share its pool", _release_another, 2),
     Fault("network-cut", "every connection to every server is reset", _cut_network, 2),
     Fault("network-slow", "every packet takes 20 to 100 ms longer", _slow_network, 3),
     Fault("database-unreachable", "nothing gets through to Postgres", _hide("postgres"), 4),

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -71,6 +71,13 @@ class Field:
         self.platform.services.stop_service(name)
         self.platform.services.start_service(name)
 
+    def release(self, name: str, **changes: str) -> None:
+        """End it in good order and start it with other settings, as a release does; without `changes` with its own."""
+        services = self.platform.services
+        [plain] = [service for service in self.platform.plan.services if service.name == name]
+        services.stop_service(name)
+        services.add(replace(plain, environ={**plain.environ, **changes}))
+
     def freeze(self, pid: int | None, seconds: float) -> None:
         """SIGSTOP a process and all below it, and let them go on after so long."""
         if pid is None:
@@ -112,9 +119,11 @@ class Field:
         """One of the executors, by chance."""
         return self.chance.choice(EXECUTORS)
 
-    def settle(self) -> None:
-        """Wait until every service says that it is ready, however often it was killed before."""
+    def settle(self, *names: str) -> None:
+        """Wait until every service (or those named) says that it is ready, however often it was killed before."""
         for service in self.platform.plan.services:
+            if names and service.name not in names:
+                continue
             until(partial(_answer_of, service.url + service.ready_path), bool, what=service.name, within=READY_WITHIN)
 
     @staticmethod
