@@ -267,7 +267,7 @@ def _rules(settings: Settings, registry: Registry) -> Rules:
         step_timeout=settings.step_timeout,
         delivery_steps=settings.delivery_steps,
         delivery_time=settings.delivery_time,
-        delays=tuple(sorted({delay for plan in plans for delay in plan if delay})),
+        delays=tuple(topology.waits_of(delay for plan in plans for delay in plan)),
         longest_unacknowledged=longest_unacknowledged(settings.consumer_timeout, settings.delivery_time),
     )
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from ratchet.domain.checkpoint import Position, checksum
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.domain.failure import Failure
-from ratchet.domain.retry import GiveUp, RetryIn, jittered, plan_retry
+from ratchet.domain.retry import GiveUp, RetryIn, plan_retry
 from ratchet.domain.workflow import FailureKind, WorkflowStatus
 from ratchet.messages import events
 from ratchet.messages.commands import CONTINUE, GIVEN_UP, ContinueWorkflow, encode
@@ -97,7 +97,7 @@ def after_failure(turn: Turn, failure: Failure, rules: Rules, *, dead_letter: bo
 
 
 def _retry(turn: Turn, failure: Failure, decision: RetryIn, rules: Rules) -> FailureCommit:
-    delay = jittered(decision.delay, turn.jitter)
+    delay = decision.jittered(turn.jitter)
     outgoing = [
         turn.announce(
             events.step_retrying(

@@ -1,6 +1,7 @@
 """Calling out for `http_step`: guarded addresses, no redirects, a capped answer, failures classified by status."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,14 @@ import httpcore2
 import httpx2
 from ratchet.authoring import HttpCall
 from ratchet.domain.egress import EgressRules
-from ratchet.domain.errors import PermanentError, TransientError
-from ratchet.domain.failure import is_transient_status
+from ratchet.domain.errors import LONGEST_WAIT, PermanentError, TransientError, wait_of
+from ratchet.domain.transience import is_transient_status
 from ratchet.exact_json import InexactJson, loads_answer
 
 MAX_ANSWER_BYTES = 1024 * 1024
 CONNECT_SECONDS = 10.0
+IDLE_CONNECTIONS = 100
+IDLE_SECONDS = 5.0
 
 Option = tuple[Any, ...]
 
@@ -66,8 +69,14 @@ class HttpCaller:
     """Sends the requests of `http_step`s. One instance serves all; close it at the end."""
 
     def __init__(self, rules: EgressRules) -> None:
+        # As many connections as steps run: the prefetch bounds them. A limit here would be waited for within the step's
+        # own time, and told as a failure of a host that was never asked.
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=httpx2.create_ssl_context(trust_env=False), network_backend=GuardedBackend(rules)
+            ssl_context=httpx2.create_ssl_context(trust_env=False),
+            network_backend=GuardedBackend(rules),
+            max_connections=None,
+            max_keepalive_connections=IDLE_CONNECTIONS,
+            keepalive_expiry=IDLE_SECONDS,
         )
 
     async def close(self) -> None:
@@ -93,7 +102,7 @@ class HttpCaller:
 
 
 # The step's own time limit bounds the whole; this one finds a host that never answers the connection.
-_TIMEOUTS = {"timeout": {"connect": CONNECT_SECONDS, "pool": CONNECT_SECONDS}}
+_TIMEOUTS = {"timeout": {"connect": CONNECT_SECONDS}}
 
 
 def _checked(url: str) -> str:
@@ -154,9 +163,15 @@ def _retry_after(answer: httpcore2.Response) -> timedelta | None:
 
 
 def _wait(text: str) -> timedelta | None:
-    if text.isdigit():
-        return timedelta(seconds=min(int(text), 86_400))
+    """Anything but seconds in ASCII digits or a date asks for nothing: the header is no reason to fail for good."""
+    if _SECONDS.fullmatch(text):
+        return wait_of(int(text[:_DIGITS]) if len(text) <= _DIGITS else LONGEST_WAIT)
     try:
-        return max(parsedate_to_datetime(text) - datetime.now(UTC), timedelta(0))
-    except (TypeError, ValueError):
+        at = parsedate_to_datetime(text)
+        return wait_of((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC))
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
+
+
+_SECONDS = re.compile(r"[0-9]+")
+_DIGITS = 9

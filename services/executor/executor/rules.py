@@ -7,6 +7,9 @@ from ratchet.domain.definition import StepDefinition
 from ratchet.domain.retry import JITTER, Retry
 from ratchet.messages.routes import Route, to_pool
 
+MOST_ROUNDS = 20
+"""Rather than so many rounds through a short queue, a message waits behind strangers in a longer one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -46,8 +49,7 @@ class Rules:
             return to_pool(pool), timedelta(0)
         longer = [known for known in self.delays if known >= delay]
         # A jittered delay is up to a fifth shorter than its own queue's; anything else would wait behind strangers.
-        if longer and longer[0] * (1 - JITTER) <= delay:
-            queue = longer[0]
-        else:
-            queue = max((known for known in self.delays if known < delay), default=self.delays[0])
+        shorter = max((known for known in self.delays if known < delay), default=timedelta(0))
+        fits = longer and longer[0] * (1 - JITTER) <= delay
+        queue = longer[0] if longer and (fits or shorter * MOST_ROUNDS < delay) else shorter
         return to_pool(pool, queue), min(delay, queue)

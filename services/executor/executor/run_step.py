@@ -76,7 +76,7 @@ async def run_step(
         if task is not None and task.cancelling():
             raise
         return Failed(classify(error, retry_on=step.retry_on))
-    except Exception as error:  # a step may raise anything; what it was is classified, stored and shown
+    except BaseException as error:  # a step may raise anything, SystemExit included: it ends the step, not the process
         return Failed(classify(error, retry_on=step.retry_on))
     finally:
         whole.stop()

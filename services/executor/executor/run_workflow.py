@@ -15,7 +15,7 @@ from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.domain.dependency import SHORT_HOLD
 from ratchet.domain.errors import StateNotStorable
 from ratchet.domain.failure import Failure, classify
-from ratchet.domain.retry import jittered
+from ratchet.domain.retry import RetryIn
 from ratchet.domain.step_key import step_key
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.observability.metrics import ExecutorMetrics, begin
@@ -198,7 +198,8 @@ class RunWorkflow:
             reason=failure.reason,
             correlation_id=claim.correlation_id,
         )
-        delay = max(jittered(SHORT_HOLD, random.random()), failure.retry_after or timedelta(0))  # noqa: S311  # jitter
+        put_off = RetryIn(0, 0, SHORT_HOLD, failure.retry_after or timedelta(0))
+        delay = put_off.jittered(random.random())  # noqa: S311  # jitter
         return await self._leave.to_pool(claim, step.pool, delay)
 
     async def _commit_success(

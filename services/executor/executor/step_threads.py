@@ -95,8 +95,8 @@ class StepThreads:
             error: BaseException | None = None
             try:
                 result = call.run()
-            except StopIteration as stop:  # a future cannot carry it
-                error = RuntimeError(f"the step raised StopIteration({stop})")
+            except (StopIteration, GeneratorExit) as odd:  # whoever awaits a future is ended by these, not told of them
+                error = RuntimeError(f"the step raised {type(odd).__name__}({odd})")
             except BaseException as raised:  # whatever it is, it belongs to the step
                 error = raised
             with suppress(RuntimeError):  # the loop has closed meanwhile

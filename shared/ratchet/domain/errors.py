@@ -2,6 +2,21 @@
 
 from datetime import timedelta
 
+LONGEST_WAIT = timedelta(hours=24)
+
+
+def wait_of(asked: object) -> timedelta | None:
+    """A wait that somebody asked for, in seconds or as a timedelta, up to a day; None for what is none."""
+    if isinstance(asked, timedelta):
+        wait = asked
+    elif isinstance(asked, int | float) and not isinstance(asked, bool):
+        if not 0 < asked < float("inf"):  # not a number is neither
+            return None
+        wait = timedelta(seconds=min(asked, LONGEST_WAIT.total_seconds()))
+    else:
+        return None
+    return min(wait, LONGEST_WAIT) if wait > timedelta(0) else None
+
 
 class RatchetError(Exception):
     """Root of every error that Ratchet raises on purpose."""
@@ -10,12 +25,13 @@ class RatchetError(Exception):
 class TransientError(RatchetError):
     """Raised by a step: this may pass by itself, so the step is retried.
 
-    `retry_after` asks for a longer wait than the retry plan has (for example a `Retry-After` header).
+    `retry_after` asks for a longer wait than the retry plan has (for example a `Retry-After` header): seconds or a
+    timedelta. One that is none (negative, not a number) asks for nothing.
     """
 
-    def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
+    def __init__(self, message: str = "", *, retry_after: timedelta | float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = wait_of(retry_after)
 
 
 class PermanentError(RatchetError):

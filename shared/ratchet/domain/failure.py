@@ -1,44 +1,15 @@
-"""Is a failure transient or permanent, and how is it told without giving secrets away."""
+"""A failed attempt as it is stored and shown: its kind, and its reason without secrets."""
 
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ratchet.domain.errors import PermanentError, TransientError
+from ratchet.domain.error_text import read, text_of
+from ratchet.domain.errors import TransientError, wait_of
+from ratchet.domain.transience import is_transient
 from ratchet.domain.workflow import FailureKind
 
 MAX_REASON = 500
-
-TRANSIENT_TYPES = (TransientError, TimeoutError, ConnectionError)
-
-# Named rather than imported: the core depends on no library, and a workflow may use any of these or none.
-TRANSIENT_TYPE_NAMES = frozenset(
-    {
-        "aiohttp.client_exceptions.ClientConnectionError",
-        "aiormq.exceptions.AMQPConnectionError",
-        "asyncpg.exceptions.CannotConnectNowError",
-        "asyncpg.exceptions.PostgresConnectionError",
-        "asyncpg.exceptions.TooManyConnectionsError",
-        "asyncpg.exceptions._base.InterfaceError",
-        "botocore.exceptions.HTTPClientError",
-        "grpc.RpcError",
-        "httpx.TransportError",
-        "httpx2.TransportError",
-        "psycopg.OperationalError",
-        "pymysql.err.OperationalError",
-        "redis.exceptions.ConnectionError",
-        "redis.exceptions.TimeoutError",
-        "requests.exceptions.ConnectionError",
-        "requests.exceptions.Timeout",
-        "socket.gaierror",
-        "sqlalchemy.exc.InterfaceError",
-        "sqlalchemy.exc.OperationalError",
-        "sqlalchemy.exc.TimeoutError",
-        "urllib3.exceptions.HTTPError",
-    }
-)
-
-_TRANSIENT_HTTP = frozenset({408, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,43 +30,20 @@ class Failure:
 def classify(error: BaseException, *, retry_on: tuple[type[BaseException], ...] = ()) -> Failure:
     """Turn what a step raised into a Failure; `retry_on` adds the step's own transient error types.
 
-    Transient are timeouts, connection and transport errors, HTTP 5xx, 408 and 429, and `TransientError`; everything
-    else, and `PermanentError`, is permanent.
+    See `ratchet.domain.transience` for what is transient. Never raises, whatever the error is: at worst the reason says
+    that its text could not be read.
     """
-    transient = not isinstance(error, PermanentError) and (
-        isinstance(error, TRANSIENT_TYPES + retry_on) or _has_transient_name(error) or _has_transient_status(error)
-    )
-    name = type(error).__name__
-    text = str(error)
+    try:
+        transient = is_transient(error, retry_on=retry_on)
+    except (Exception, RecursionError):  # foreign code, asked in a way that nobody thought of
+        transient = False
+    name, text = type(error).__name__, text_of(error)
     return Failure(
         kind=FailureKind.TRANSIENT if transient else FailureKind.PERMANENT,
-        error_class=name,
+        error_class=sanitise(name),
         reason=sanitise(f"{name}: {text}" if text else name),
-        retry_after=getattr(error, "retry_after", None) if isinstance(error, TransientError) else None,
+        retry_after=wait_of(read(error, "retry_after")) if isinstance(error, TransientError) else None,
     )
-
-
-def is_transient_status(status: int) -> bool:
-    """Whether an HTTP status tells of a passing trouble."""
-    return status >= 500 or status in _TRANSIENT_HTTP
-
-
-def _has_transient_name(error: BaseException) -> bool:
-    return any(_public_name(base) in TRANSIENT_TYPE_NAMES for base in type(error).__mro__)
-
-
-def _public_name(kind: type) -> str:
-    # httpx and its heirs define their errors in a private module but are known by the public name.
-    return f"{kind.__module__.removesuffix('._exceptions')}.{kind.__qualname__}"
-
-
-def _has_transient_status(error: BaseException) -> bool:
-    holder = getattr(error, "response", error)
-    for name in ("status_code", "status"):
-        status = getattr(holder, name, None)
-        if isinstance(status, int) and not isinstance(status, bool):
-            return is_transient_status(status)
-    return False
 
 
 _SECRETS = (

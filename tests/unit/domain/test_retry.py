@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ratchet.domain.errors import InvalidDefinition
-from ratchet.domain.retry import DEFAULT_RETRY, JITTER, GiveUp, Retry, RetryIn, jittered, plan_retry
+from ratchet.domain.errors import InvalidDefinition, TransientError, wait_of
+from ratchet.domain.retry import DEFAULT_RETRY, EARLY, JITTER, GiveUp, Retry, RetryIn, jittered, plan_retry
 
 
 def seconds(*values: float) -> list[timedelta]:
@@ -63,3 +63,43 @@ def test_jitter_shortens_a_delay_by_at_most_a_fifth(delay: float, fraction: floa
 def test_a_delay_outside_of_a_day_is_refused(bad: float) -> None:
     with pytest.raises(InvalidDefinition):
         Retry(bad)
+
+
+@given(asked=st.floats(0.001, 80_000), planned=st.floats(0, 100), fraction=st.floats(0, 1, exclude_max=True))
+def test_who_asks_for_a_wait_is_never_asked_again_earlier(asked: float, planned: float, fraction: float) -> None:
+    wait = timedelta(seconds=asked)
+    decision = plan_retry(Retry(planned), retries_done=0, transient=True, retry_after=wait)
+    assert isinstance(decision, RetryIn)
+    delay = decision.jittered(fraction)
+    assert delay > wait
+    assert delay <= max(wait * (1 + JITTER) + EARLY, timedelta(seconds=planned))
+
+
+@given(planned=st.floats(0, 1000), fraction=st.floats(0, 1, exclude_max=True))
+def test_without_such_a_wish_the_planned_delay_keeps_its_jitter(planned: float, fraction: float) -> None:
+    decision = plan_retry(Retry(planned), retries_done=0, transient=True)
+    assert isinstance(decision, RetryIn)
+    assert decision.jittered(fraction) == jittered(timedelta(seconds=planned), fraction)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wait"),
+    [
+        (30, 30),
+        (1.5, 1.5),
+        (timedelta(minutes=1), 60),
+        (10**400, 86_400),
+        (timedelta.max, 86_400),
+        (0, None),
+        (-5, None),
+        (timedelta(seconds=-1), None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (True, None),
+        ("30", None),
+        (None, None),
+    ],
+)
+def test_a_wait_is_a_number_of_seconds_or_a_timedelta_up_to_a_day(asked: object, wait: float | None) -> None:
+    assert wait_of(asked) == (None if wait is None else timedelta(seconds=wait))
+    assert TransientError("busy", retry_after=asked).retry_after == wait_of(asked)

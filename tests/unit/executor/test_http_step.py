@@ -94,6 +94,57 @@ async def test_retry_after_is_honoured(counterpart: Counterpart, caller: HttpCal
     assert caught.value.retry_after == timedelta(seconds=7)
 
 
+@pytest.mark.parametrize(
+    ("told", "wait"),
+    [
+        ("0", None),
+        ("9" * 5000, timedelta(days=1)),
+        ("999999999999", timedelta(days=1)),
+        ("\xb2", None),
+        ("-3", None),
+        ("1.5", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", None),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", timedelta(days=1)),
+        ("", None),
+    ],
+)
+async def test_a_retry_after_that_means_nothing_leaves_the_trouble_a_passing_one(
+    counterpart: Counterpart, caller: HttpCaller, told: str, wait: timedelta | None
+) -> None:
+    counterpart.answer = (
+        b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: " + told.encode("latin-1") + b"\r\n\r\n"
+    )
+    with pytest.raises(TransientError, match="503") as caught:
+        await caller(call(counterpart))
+    assert caught.value.retry_after == wait
+
+
+async def test_as_many_calls_as_are_made_are_under_way_at_once(caller: HttpCaller) -> None:
+    """A host that is slow is asked by all of them; nobody waits, on its own time, for a connection of ours."""
+    together, number = asyncio.Event(), 120
+    arrived = 0
+
+    async def answer_when_all_are_there(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        await reader.readuntil(b"\r\n\r\n")
+        arrived += 1
+        if arrived == number:
+            together.set()
+        await together.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    listening = await asyncio.start_server(answer_when_all_are_there, "127.0.0.1", 0, backlog=number)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*(caller(HttpCall("GET", url, (), b"")) for _ in range(number)))
+    assert answers == [{}] * number
+    listening.close()
+
+
 async def test_a_refused_connection_is_transient(caller: HttpCaller) -> None:
     with pytest.raises(TransientError):
         await caller(HttpCall("POST", "http://127.0.0.1:1/", (), b""))

@@ -11,6 +11,7 @@ from aiormq.abc import AbstractChannel as Channel
 from aiormq.abc import AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused
 
+from ratchet.domain.retry import STANDING_DELAYS
 from ratchet.messages import routes
 from ratchet.messages.commands import RecoveryCommand
 from ratchet.messages.rounds import AGAIN_AFTER, WAITS
@@ -95,22 +96,26 @@ NOTIFIER_QUEUE = Queue(routes.NOTIFIER_EVENTS, ((routes.EVENTS, "#"),), _PARKS)
 PARKED_QUEUE = Queue(routes.PARKED)
 
 
+def waits_of(delays: Iterable[timedelta]) -> list[timedelta]:
+    """Every delay that there is a queue for: those of the plans, and the standing ones."""
+    return sorted({delay for delay in (*delays, *STANDING_DELAYS) if delay})
+
+
 def queues(pools: Iterable[str], delays: Iterable[timedelta]) -> list[Queue]:
     """Every queue for these pools and retry delays, targets of dead letters first."""
-    waits = sorted({delay for delay in delays if delay})
     return [
         PARKED_QUEUE,
         *RECOVERY_QUEUES,
         NOTIFIER_QUEUE,
         *(steps_queue(pool) for pool in sorted(set(pools))),
-        *(retry_queue(delay) for delay in waits),
+        *(retry_queue(delay) for delay in waits_of(delays)),
         *ROUND_QUEUES,
     ]
 
 
 def exchanges(delays: Iterable[timedelta]) -> list[tuple[str, ExchangeType]]:
     """Every exchange: the fixed ones, and one in front of each waiting room."""
-    rooms = [routes.retry_name(delay) for delay in sorted({delay for delay in delays if delay})]
+    rooms = [routes.retry_name(delay) for delay in waits_of(delays)]
     return [*EXCHANGES, *((name, ExchangeType.FANOUT) for name in (*rooms, *(room.name for room in ROUND_QUEUES)))]
 
 
@@ -124,10 +129,10 @@ async def declare(channel: AbstractChannel, *, pools: Iterable[str], delays: Ite
         aiormq.exceptions.ChannelNotFoundEntity: something is missing that this user may not declare.
     """
     connection = (await channel.get_underlay_channel()).connection
-    waits = sorted({delay for delay in delays if delay})
-    for name, kind in exchanges(waits):
+    delays = tuple(delays)
+    for name, kind in exchanges(delays):
         await _declare_or_find(connection, partial(_declare_exchange, name, kind))
-    for queue in queues(pools, waits):
+    for queue in queues(pools, delays):
         await _declare_or_find(connection, partial(_declare_queue, queue))
 
 
