@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -62,6 +62,7 @@ class Held:
         self.scope: asyncio.Timeout | None = None
         self.task = asyncio.current_task()
         self.running: RunningStep | None = None
+        self.on_commit: Callable[[], None] | None = None
         self.blocked_seconds = 0.0
         """How long its own code kept the event loop, and where that was seen."""
         self.blocked_at = ""

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
 from ratchet.domain.recovery import AUTOMATIC_LIMIT
+from ratchet.domain.suspicion import is_suspect
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import ClaimAnswer, ClaimRequest, ClaimVerdict, Committed, ExecutionStore, MessagePublisher
 
@@ -17,6 +20,7 @@ from executor.holdings import Holdings, Work
 from executor.outlet import Outlet
 from executor.rules import Rules
 from executor.run_workflow import RunWorkflow
+from executor.suspects import Suspects
 
 log = structlog.get_logger()
 
@@ -48,8 +52,7 @@ class ResumeWorkflow:
         self._publisher = publisher
         self._rules = rules
         self._metrics = metrics
-        # Workflows whose process died twice are run one at a time: if one kills its process again, only it is blamed.
-        self._suspects = asyncio.Lock()
+        self._suspects = Suspects()
 
     async def __call__(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         """Claim a workflow that exists, and advance it as far as this delivery may."""
@@ -108,16 +111,17 @@ class ResumeWorkflow:
     async def _resume_abandoned(self, workflow_id: UUID, delivery: Delivery, answer: ClaimAnswer) -> Ending:
         if answer.recoveries >= AUTOMATIC_LIMIT:
             return await self._leave_to_recovery(workflow_id, delivery)
-        if answer.recoveries == 0 or answer.abandoned is None:
+        if not is_suspect(answer.recoveries) or answer.abandoned is None:
             return await self._take_over(workflow_id, delivery)
-        async with self._holdings.guard(workflow_id, answer.abandoned):
-            await self._suspects.acquire()
-        try:
-            return await self._take_over(workflow_id, delivery)
-        finally:
-            self._suspects.release()
+        async with AsyncExitStack() as waiting:
+            await waiting.enter_async_context(self._holdings.guard(workflow_id, answer.abandoned))
+            async with self._suspects.trial(answer.recoveries) as trial:
+                await waiting.aclose()
+                return await self._take_over(workflow_id, delivery, trial.acquit)
 
-    async def _take_over(self, workflow_id: UUID, delivery: Delivery) -> Ending:
+    async def _take_over(
+        self, workflow_id: UUID, delivery: Delivery, on_commit: Callable[[], None] | None = None
+    ) -> Ending:
         asked_at = time.monotonic()
         answer = await self._store.claim(_request(workflow_id, delivery, take_over=True))
         if answer.claim is None:
@@ -130,7 +134,7 @@ class ResumeWorkflow:
             correlation_id=answer.claim.correlation_id,
         )
         self._outlet.send(answer.announced, Committed(posted=answer.posted))
-        return await self._run(answer.claim, delivery, asked_at)
+        return await self._run(answer.claim, delivery, asked_at, on_commit)
 
     async def _leave_to_recovery(self, workflow_id: UUID, delivery: Delivery) -> Ending:
         if delivery.can_be_rejected:

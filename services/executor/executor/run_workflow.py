@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -101,10 +102,13 @@ class RunWorkflow:
         self._steps_committed = metrics.steps.labels("committed")
         self._completed = metrics.finished.labels("Completed")
 
-    async def __call__(self, claim: Claim, delivery: Delivery, asked_at: float) -> Ending:
+    async def __call__(
+        self, claim: Claim, delivery: Delivery, asked_at: float, on_commit: Callable[[], None] | None = None
+    ) -> Ending:
         """Run step after step until the workflow ends, waits, fails, or leaves this executor.
 
-        `asked_at`: just before the claim was asked for, in seconds of the monotonic clock.
+        `asked_at`: just before the claim was asked for, in seconds of the monotonic clock. `on_commit` is told when a
+        step was committed.
         """
         budget = Budget(
             self._rules.delivery_steps,
@@ -112,6 +116,7 @@ class RunWorkflow:
         )
         self._reach(CrashPoint.AFTER_CLAIM)
         with self._holdings.hold(claim, asked_at) as held:
+            held.on_commit = on_commit
             try:
                 while True:
                     ending = await self._take_turn(held, delivery, budget)
@@ -215,6 +220,8 @@ class RunWorkflow:
         self._reach(CrashPoint.AFTER_COMMIT)
         self._outlet.send(commit.outgoing, committed)
         self._steps_committed.inc()
+        if held.on_commit is not None:
+            held.on_commit()
         if commit.status is WorkflowStatus.COMPLETED and not committed.paused:
             self._completed.inc()
         if commit.release or committed.paused or committed.waiting:

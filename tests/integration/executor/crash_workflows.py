@@ -206,3 +206,20 @@ async def never_let_go(ctx: StepContext, state: dict[str, Any]) -> None:
     note(ctx)
     while True:
         time.sleep(0.01)  # noqa: ASYNC251  # what this step is for
+
+
+pacing = Workflow("pacing")
+
+
+def _pace(number: int) -> None:
+    async def step(ctx: StepContext, state: dict[str, Any]) -> None:
+        note(ctx)
+        while not gate_is_open():  # noqa: ASYNC110 - another process opens the gate
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+
+    pacing.step(id=f"pace_{number}")(step)
+
+
+for _number in range(5):
+    _pace(_number)
