@@ -266,6 +266,8 @@ class WorkflowRow:
     last_checkpoint_at: datetime | None
     failure_kind: str | None
     failure_reason: str | None
+    failed_at: datetime | None
+    failed_attempts: int
     requires_manual_intervention: bool
     is_held: bool = False
     """Its lease is good and its executor lives: whatever message about it is found, it is being worked on."""

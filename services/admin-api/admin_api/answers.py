@@ -75,6 +75,10 @@ class WorkflowAnswer(WorkflowSummary):
         "can), or its retry is due (`nextAttemptAt` is past) and waits in line."
     )
     held_up_since: datetime | None
+    failed_attempt: int | None = Field(
+        description="The attempt that it failed with; as `failedAttempt` of an action it means this failure only."
+    )
+    etag: str = Field(description="As in the `ETag` header; `If-Match` of an action means the workflow as it is now.")
 
 
 class Attempt(View):

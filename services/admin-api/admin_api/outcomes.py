@@ -84,6 +84,8 @@ def _problem(order: RecoveryOrder, row: "RecoveryRow", *, hidden: str | None) ->
         "recoveryId": row.id,
         "damagedCheckpoints": list(row.damaged_checkpoints),
     }
+    if kind is ProblemType.DEFINITION_CHANGED and row.resumed_step is not None:
+        body["wouldRun"] = row.resumed_step
     return Answer(status, body)
 
 
@@ -96,6 +98,7 @@ _KINDS: dict[Problem, ProblemType] = {
     Problem.BAD_REQUEST: ProblemType.INVALID_REQUEST,
     Problem.NO_INTACT_CHECKPOINT: ProblemType.RECOVERY_FAILED,
     Problem.DEFINITION_CHANGED: ProblemType.DEFINITION_CHANGED,
+    Problem.FAILURE_CHANGED: ProblemType.FAILURE_CHANGED,
     Problem.NO_EXECUTOR: ProblemType.NO_EXECUTOR,
     Problem.UNKNOWN_DEFINITION: ProblemType.DEFINITION_CHANGED,
 }

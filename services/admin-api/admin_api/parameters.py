@@ -8,6 +8,18 @@ from fastapi import Header, Path
 # What is no UUID names no workflow, and is answered like any other name that nothing has: 404.
 WorkflowId = Annotated[UUID, Path(alias="workflowId")]
 
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        max_length=1000,
+        description=(
+            "The workflow's `ETag` as it was seen: if it stands elsewhere by now (it has failed anew, say), that is a "
+            "409 `failure-changed`, and nothing is done."
+        ),
+    ),
+]
+
 IdempotencyKey = Annotated[
     str | None,
     Header(

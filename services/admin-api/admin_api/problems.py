@@ -32,6 +32,7 @@ class ProblemType(Enum):
     STEP_NOT_OPTIONAL = ("step-not-optional", 409, "The step cannot be skipped")
     DEFINITION_CHANGED = ("definition-changed", 409, "The definition has changed since")
     NO_EXECUTOR = ("no-executor", 409, "No executor can run the workflow now")
+    FAILURE_CHANGED = ("failure-changed", 409, "It is not what was seen any more")
     ALREADY_SETTLED = ("already-settled", 409, "It is settled already")
     NOT_REPLAYABLE = ("not-replayable", 409, "The message cannot be sent again")
     WORKFLOW_EXISTS = ("workflow-exists", 409, "The workflow id is taken")

@@ -49,6 +49,9 @@ class RecoveryOrder:
     reason: str | None = None
     checkpoint_seq: int | None = None
     status: WorkflowStatus | None = None
+    failed_attempt: int | None = None
+    if_match: str | None = None
+    run_instead: str | None = None
 
 
 class RecoveryDesk:
@@ -119,6 +122,9 @@ def _command(order: RecoveryOrder, recovery_id: UUID) -> Outgoing:
         reason=order.reason,
         checkpoint_seq=order.checkpoint_seq,
         status=order.status,
+        failed_attempt=order.failed_attempt,
+        if_match=order.if_match,
+        run_instead=order.run_instead,
     )
     return Outgoing(
         Route(COMMANDS, recovery_key(command)), str(recovery_id), command.value, encode(request), order.correlation_id

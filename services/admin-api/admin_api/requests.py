@@ -43,14 +43,46 @@ class StartRequest(WireModel):
     owner_id: Name | None = Field(None, description="Support and admins may start for others.")
 
 
+FailedAttempt = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=2**31 - 1,
+        description=(
+            "The workflow's `failedAttempt` as it was seen: another failure by now is a 409, and nothing is done. "
+            "`If-Match` with its ETag does the same more exactly."
+        ),
+    ),
+]
+RunInstead = Annotated[
+    Name | None,
+    Field(
+        description=(
+            "Where the definition has changed under its version: the step that may run in the place of the one that "
+            "had failed (`wouldRun` of the refusal or of a preview). Without it that is a 409, and nothing is done."
+        )
+    ),
+]
+
+
 class ActionRequest(WireModel):
-    """Why; optional."""
+    """Why, and what was seen; optional."""
 
     reason: GivenReason | None = Field(None, examples=["The supplier is back."])
+    failed_attempt: FailedAttempt = None
+
+
+class GoOnRequest(ActionRequest):
+    """Why, and what was seen and is meant; optional."""
+
+    run_instead: RunInstead = None
 
 
 class RestoreRequest(WireModel):
     """Go back to a checkpoint, and why."""
+
+    failed_attempt: FailedAttempt = None
+    run_instead: RunInstead = None
 
     checkpoint_seq: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(examples=[3])
     reason: NeededReason = Field(examples=["Step 4 booked the wrong amount."])
@@ -58,6 +90,9 @@ class RestoreRequest(WireModel):
 
 class OverrideRequest(WireModel):
     """Set a status along the transition table, and why."""
+
+    failed_attempt: FailedAttempt = None
+    run_instead: RunInstead = None
 
     status: WorkflowStatus = Field(examples=["Failed"])
     reason: NeededReason = Field(examples=["Handled by hand, ticket 4711."])

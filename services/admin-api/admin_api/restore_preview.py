@@ -1,11 +1,13 @@
 """What a restore would do, before anybody does it: which steps would run again, and how the state would change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ratchet.domain.drift import place_after
+from ratchet.domain.definition import WorkflowDefinition
+from ratchet.domain.drift import Instead, instead_at, place_after
 from ratchet.domain.json_diff import JsonChange, differences
 from ratchet.domain.recovery import (
     ALLOWED,
@@ -17,6 +19,7 @@ from ratchet.domain.recovery import (
     newest_intact,
 )
 from ratchet.domain.step_key import step_key
+from ratchet.domain.workflow import WorkflowStatus
 
 if TYPE_CHECKING:
     from ratchet.adapters.postgres.restore_facts import RestoreFacts
@@ -52,6 +55,8 @@ class Preview:
     state_diff: tuple[JsonChange, ...] = ()
     diff_truncated: bool = False
     damaged_checkpoints: tuple[int, ...] = ()
+    would_run: str | None = None
+    """The step that would run in the place of the one that had failed; refused unless that is said to be meant."""
 
 
 def preview_of(facts: "RestoreFacts", seq: int | None) -> Preview | None:
@@ -84,17 +89,23 @@ def _after(
     if facts.definition is None:
         detail = f"No executor ever registered {facts.definition_name!r} version {facts.version}"
         return Preview(seq, allowed=False, problem=Problem.UNKNOWN_DEFINITION, detail=detail)
-    place = place_after(facts.definition, line_of(facts.checkpoints, seq))
+    line = line_of(facts.checkpoints, seq)
+    place = place_after(facts.definition, line)
     if isinstance(place, str):
         return Preview(seq, allowed=False, problem=Problem.DEFINITION_CHANGED, detail=place)
     steps = tuple(_step(facts, step_id) for step_id in list(facts.definition.positions)[place:])
     changes, truncated = _changes(facts, chosen)
     allowed = kind in ALLOWED[facts.status]
     refusal = None if allowed else f"A workflow that is {facts.status} cannot do this; {allowed_now(facts.status)}"
+    problem = None if allowed else Problem.WRONG_STATUS
+    instead = _instead(facts, facts.definition, place, line) if allowed else None
+    if instead is not None:
+        problem = Problem.DEFINITION_CHANGED
+        refusal = instead.told(facts.definition, failed=facts.status is WorkflowStatus.FAILED)
     return Preview(
         checkpoint_seq=seq,
-        allowed=allowed,
-        problem=None if allowed else Problem.WRONG_STATUS,
+        allowed=problem is None,
+        problem=problem,
         detail=refusal,
         resumed_step=steps[0].step_id if steps else None,
         resumed_from=None if chosen is None else chosen.committed_at,
@@ -102,7 +113,17 @@ def _after(
         state_diff=changes,
         diff_truncated=truncated,
         damaged_checkpoints=damaged,
+        would_run=None if instead is None else instead.runs,
     )
+
+
+def _instead(
+    facts: "RestoreFacts", definition: WorkflowDefinition, place: int, line: Sequence[StoredCheckpoint]
+) -> Instead | None:
+    stopped_at = None if facts.status is WorkflowStatus.COMPLETED else facts.current_step
+    stands_on = line_of(facts.checkpoints, facts.checkpoint_seq)
+    done = {checkpoint.position.step_id for checkpoint in (*stands_on, *line)}
+    return instead_at(definition, place, stopped_at=stopped_at, done=done)
 
 
 def _step(facts: "RestoreFacts", step_id: str) -> StepToRun:

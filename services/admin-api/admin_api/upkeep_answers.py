@@ -52,6 +52,10 @@ class RestorePreview(View):
     state_diff: list[StateChange]
     diff_truncated: bool
     damaged_checkpoints: list[int]
+    would_run: str | None = Field(
+        description="The definition has changed: this step would run in the place of the one that had failed, which is "
+        "refused unless `runInstead` names it. `(nothing)`: it would be Completed."
+    )
 
 
 class BulkRequested(View):

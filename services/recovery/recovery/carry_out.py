@@ -138,7 +138,7 @@ def _record(row: WorkflowRow, decision: Decision, wish: Wish, outcome: RecoveryO
                 damaged_checkpoints=decision.damaged,
                 detail=decision.detail,
                 awaited_step=decision.awaited_step,
-                after=_changed(change, row),
+                after=_changed(change, row) | _instead(decision),
             )
         case Failing():
             return replace(
@@ -149,7 +149,11 @@ def _record(row: WorkflowRow, decision: Decision, wish: Wish, outcome: RecoveryO
                 after=_snapshot(row) | {"requiresManualIntervention": True},
             )
         case Refusal():
-            return replace(record, problem=decision.problem, detail=decision.detail)
+            return replace(record, problem=decision.problem, detail=decision.detail, resumed_step=decision.would_run)
+
+
+def _instead(plan: Plan) -> dict[str, Any]:
+    return {} if plan.instead_of is None else {"insteadOf": plan.instead_of}
 
 
 def _lost(row: WorkflowRow, wish: Wish) -> str | None:

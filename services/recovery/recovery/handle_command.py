@@ -1,9 +1,12 @@
 """Commands of people: recover, retry, skip, restore, cancel, pause, resume, override; each once, and in their order."""
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 from ratchet.domain.recovery import Problem, RecoveryKind, RecoveryOutcome
+from ratchet.domain.seen import is_meant, mark_of
+from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.commands import RecoveryCommand, RecoveryRequest
 from ratchet.observability.metrics import RecoveryMetrics, begin
 from ratchet.ports import RecoveryRecord, RecoveryStore, RecoveryTransaction, WorkflowRow
@@ -91,6 +94,10 @@ class HandleCommand:
 
 def decide(kind: RecoveryKind, request: RecoveryRequest, facts: Facts) -> Decision:
     """The decision for one request; pure."""
+    changed = _is_another(request, facts.row)
+    if changed is not None:
+        return changed
+    facts = replace(facts, run_instead=request.run_instead)
     match kind:
         case RecoveryKind.RECOVER:
             return plan.recover(facts)
@@ -110,6 +117,21 @@ def decide(kind: RecoveryKind, request: RecoveryRequest, facts: Facts) -> Decisi
             return plan.override(facts, request.status, reason=request.reason, actor=request.actor)
         case _:
             return Refusal(Problem.BAD_REQUEST, f"The command {kind.value} lacks what it needs")
+
+
+def _is_another(request: RecoveryRequest, row: WorkflowRow) -> Refusal | None:
+    """A refusal if the workflow does not stand as it was seen by whoever asks."""
+    now = f"it is {row.status} at {row.current_step!r}" if row.current_step else f"it is {row.status}"
+    if request.failed_attempt is not None:
+        if row.status is not WorkflowStatus.FAILED:
+            return Refusal(Problem.FAILURE_CHANGED, f"The failure that was seen is gone: {now}")
+        if row.failed_attempts != request.failed_attempt:
+            told = f"attempt {row.failed_attempts} has failed since, not only {request.failed_attempt}"
+            return Refusal(Problem.FAILURE_CHANGED, f"This is another failure than the one that was seen: {told}")
+    mark = mark_of(row.status, row.current_step, row.last_seq, row.failed_at)
+    if request.if_match is not None and not is_meant(request.if_match, mark):
+        return Refusal(Problem.FAILURE_CHANGED, f"The workflow has changed since it was seen: {now}. Look again first")
+    return None
 
 
 class _StaysArchived(Exception):

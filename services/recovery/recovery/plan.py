@@ -7,7 +7,7 @@ from typing import Any
 
 from ratchet.domain.checkpoint import Position, checksum
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
-from ratchet.domain.drift import place_after
+from ratchet.domain.drift import Instead, instead_at, place_after
 from ratchet.domain.errors import IllegalTransition
 from ratchet.domain.failure import Failure, sanitise
 from ratchet.domain.recovery import (
@@ -38,6 +38,8 @@ class Facts:
     new_command_id: str
     lost_executors: tuple[str, ...] = ()
     """Executors that died holding this workflow since its last progress, oldest first."""
+    run_instead: str | None = None
+    """The step that somebody has seen, and said, may run in the place of the one that it stopped at."""
 
     @property
     def line(self) -> list[StoredCheckpoint]:
@@ -58,14 +60,17 @@ class Plan:
     detail: str | None = None
     awaited_step: str | None = None
     """The step that shows whether a recovery helped; None where nothing has to be shown."""
+    instead_of: str | None = None
+    """The step in whose place another one runs, because somebody said so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """It may not be done; nothing changes."""
+    """It may not be done; nothing changes. `would_run` is the step that somebody would have to say is meant."""
 
     problem: Problem
     detail: str
+    would_run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +119,53 @@ def go_on_after(
     if facts.definition is None:
         return _unknown_definition(facts.row)
     chosen = None if point.checkpoint is None else point.checkpoint.seq
-    index = place_after(facts.definition, line_of(facts.checkpoints, chosen))
+    line = line_of(facts.checkpoints, chosen)
+    index = place_after(facts.definition, line)
     if isinstance(index, str):
         return Refusal(Problem.DEFINITION_CHANGED, index)
+    instead = _instead(facts, facts.definition, index, line)
+    if isinstance(instead, Refusal):
+        return instead
     resumed_from = None if point.checkpoint is None else point.checkpoint.committed_at
     step = facts.definition.step_at(index)
     told = events.recovered(resumed_from=resumed_from, resumed_step=None if step is None else step.id, reason=reason)
-    seq = None if point.checkpoint is None else point.checkpoint.seq
-    return _moved_to(
+    plan = _moved_to(
         facts,
         index,
-        seq=seq,
+        seq=chosen,
         told=(told,),
         recoveries=recoveries,
         fresh_start=fresh_start,
         resumed_from=resumed_from,
         damaged=point.damaged,
     )
+    return _said(plan, instead)
+
+
+def _instead(
+    facts: Facts, definition: WorkflowDefinition, index: int, line: Sequence[StoredCheckpoint]
+) -> Instead | Refusal | None:
+    """No step runs in the place of the one that the workflow stopped at unless somebody has seen and said so."""
+    row = facts.row
+    stopped_at = None if row.status is WorkflowStatus.COMPLETED else row.current_step
+    done = {checkpoint.position.step_id for checkpoint in (*facts.line, *line)}
+    instead = instead_at(definition, index, stopped_at=stopped_at, done=done)
+    if instead is None:
+        if facts.run_instead in (None, stopped_at):
+            return None
+        detail = f"Step {facts.run_instead!r} would not run in the place of {stopped_at!r}"
+        return Refusal(Problem.DEFINITION_CHANGED, detail)
+    if facts.run_instead == instead.runs:
+        return instead
+    told = instead.told(definition, failed=row.status is WorkflowStatus.FAILED)
+    return Refusal(Problem.DEFINITION_CHANGED, told, would_run=instead.runs)
+
+
+def _said(plan: Plan, instead: Instead | None) -> Plan:
+    if instead is None:
+        return plan
+    detail = f"{instead.runs!r} runs in the place of {instead.stopped_at!r}, as was asked for"
+    return replace(plan, instead_of=instead.stopped_at, detail=detail)
 
 
 def skip(facts: Facts) -> Decision:
@@ -140,19 +175,24 @@ def skip(facts: Facts) -> Decision:
         return _wrong(row, "Only a Failed workflow's step can be skipped")
     if definition is None:
         return _unknown_definition(row)
-    step = definition.step_at(row.step_index)
+    index = place_after(definition, facts.line)
+    if isinstance(index, str):
+        return Refusal(Problem.DEFINITION_CHANGED, index)
+    step = definition.step_at(index)
     if step is None or step.id != row.current_step:
-        return Refusal(Problem.DEFINITION_CHANGED, f"The definition has no step {row.current_step!r} in that place")
+        found = "no step" if step is None else f"step {step.id!r}"
+        detail = f"Step {row.current_step!r} had failed, and the definition has {found} in its place by now"
+        return Refusal(Problem.DEFINITION_CHANGED, f"{detail}; a recovery can say that this is meant")
     if not step.optional:
         return Refusal(Problem.STEP_NOT_OPTIONAL, f"Step {step.id!r} is not optional, so it cannot be skipped")
     point = newest_intact(facts.line)
     if point is None or point.damaged or (point.checkpoint is None and row.step_index > 0):
         return Failing(Problem.DAMAGED_CHECKPOINT, "The checkpoint before this step is damaged; recover instead")
-    place = Position(row.id, row.last_seq + 1, row.step_index, step.id)
+    place = Position(row.id, row.last_seq + 1, index, step.id)
     state = facts.input if point.checkpoint is None else point.checkpoint.state
     skipped = SkippedStep(place, row.checkpoint_seq, state, checksum(place, canonical(state)))
     told = (events.plain(EventType.STEP_SKIPPED, stepName=step.id),)
-    return _moved_to(facts, row.step_index + 1, seq=place.seq, told=told, skipped=skipped, fresh_start=True)
+    return _moved_to(facts, index + 1, seq=place.seq, told=told, skipped=skipped, fresh_start=True)
 
 
 def restore(facts: Facts, seq: int) -> Decision:
@@ -309,7 +349,11 @@ def _in_place(facts: Facts, told: Event) -> Decision:
     index = place_after(facts.definition, facts.line)
     if isinstance(index, str):
         return Refusal(Problem.DEFINITION_CHANGED, index)
-    return replace(_moved_to(facts, index, seq=facts.row.checkpoint_seq, told=(told,)), awaited_step=None)
+    instead = _instead(facts, facts.definition, index, facts.line)
+    if isinstance(instead, Refusal):
+        return instead
+    plan = _moved_to(facts, index, seq=facts.row.checkpoint_seq, told=(told,))
+    return _said(replace(plan, awaited_step=None), instead)
 
 
 def _stay(

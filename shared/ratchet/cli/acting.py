@@ -7,13 +7,13 @@ from uuid import UUID
 from cyclopts import Parameter
 from rich.text import Text
 
-from ratchet.cli.arguments import NeededReason, Reason, Watch, WorkflowId
+from ratchet.cli.arguments import FailedAttempt, NeededReason, Reason, RunInstead, Watch, WorkflowId
 from ratchet.cli.exit_codes import ExitCode
 from ratchet.cli.opening import open_client
 from ratchet.cli.options import Caller
 from ratchet.cli.watching import watch_with
 from ratchet.cli.wording import clock_time, plain, status_text
-from ratchet.client import Client, RecoveryResult
+from ratchet.client import Client, RecoveryResult, Seen
 from ratchet.domain.workflow import LIVE, WorkflowStatus
 
 NO_CALLER = Caller()
@@ -23,27 +23,52 @@ Status = Annotated[WorkflowStatus, Parameter(help="Where it shall stand.")]
 
 
 async def recover(
-    workflow_id: WorkflowId, /, *, reason: Reason = None, watch: Watch = False, caller: Caller = NO_CALLER
+    workflow_id: WorkflowId,
+    /,
+    *,
+    reason: Reason = None,
+    failed_attempt: FailedAttempt = None,
+    run_instead: RunInstead = None,
+    watch: Watch = False,
+    caller: Caller = NO_CALLER,
 ) -> ExitCode:
     """Let a failed workflow go on from its newest intact checkpoint."""
     async with open_client(caller) as client:
-        return await _tell(client, workflow_id, client.recover(workflow_id, reason=reason), caller, watch=watch)
+        seen = Seen(failed_attempt=failed_attempt)
+        acting = client.recover(workflow_id, reason=reason, seen=seen, run_instead=run_instead)
+        return await _tell(client, workflow_id, acting, caller, watch=watch)
 
 
 async def retry(
-    workflow_id: WorkflowId, /, *, reason: Reason = None, watch: Watch = False, caller: Caller = NO_CALLER
+    workflow_id: WorkflowId,
+    /,
+    *,
+    reason: Reason = None,
+    failed_attempt: FailedAttempt = None,
+    run_instead: RunInstead = None,
+    watch: Watch = False,
+    caller: Caller = NO_CALLER,
 ) -> ExitCode:
     """Try the failed step again, with its full retries."""
     async with open_client(caller) as client:
-        return await _tell(client, workflow_id, client.retry(workflow_id, reason=reason), caller, watch=watch)
+        seen = Seen(failed_attempt=failed_attempt)
+        acting = client.retry(workflow_id, reason=reason, seen=seen, run_instead=run_instead)
+        return await _tell(client, workflow_id, acting, caller, watch=watch)
 
 
 async def skip(
-    workflow_id: WorkflowId, /, *, reason: Reason = None, watch: Watch = False, caller: Caller = NO_CALLER
+    workflow_id: WorkflowId,
+    /,
+    *,
+    reason: Reason = None,
+    failed_attempt: FailedAttempt = None,
+    watch: Watch = False,
+    caller: Caller = NO_CALLER,
 ) -> ExitCode:
     """Go on without the failed step, if it is optional."""
     async with open_client(caller) as client:
-        return await _tell(client, workflow_id, client.skip(workflow_id, reason=reason), caller, watch=watch)
+        acting = client.skip(workflow_id, reason=reason, seen=Seen(failed_attempt=failed_attempt))
+        return await _tell(client, workflow_id, acting, caller, watch=watch)
 
 
 async def cancel(workflow_id: WorkflowId, /, *, reason: Reason = None, caller: Caller = NO_CALLER) -> ExitCode:
@@ -59,11 +84,18 @@ async def pause(workflow_id: WorkflowId, /, *, reason: Reason = None, caller: Ca
 
 
 async def resume(
-    workflow_id: WorkflowId, /, *, reason: Reason = None, watch: Watch = False, caller: Caller = NO_CALLER
+    workflow_id: WorkflowId,
+    /,
+    *,
+    reason: Reason = None,
+    run_instead: RunInstead = None,
+    watch: Watch = False,
+    caller: Caller = NO_CALLER,
 ) -> ExitCode:
     """Let a paused workflow go on."""
     async with open_client(caller) as client:
-        return await _tell(client, workflow_id, client.resume(workflow_id, reason=reason), caller, watch=watch)
+        acting = client.resume(workflow_id, reason=reason, run_instead=run_instead)
+        return await _tell(client, workflow_id, acting, caller, watch=watch)
 
 
 async def restore(
@@ -72,20 +104,29 @@ async def restore(
     /,
     *,
     reason: NeededReason,
+    run_instead: RunInstead = None,
     watch: Watch = False,
     caller: Caller = NO_CALLER,
 ) -> ExitCode:
     """Go back to a chosen checkpoint and on from there (support and admins)."""
     async with open_client(caller) as client:
-        return await _tell(client, workflow_id, client.restore(workflow_id, seq, reason=reason), caller, watch=watch)
+        acting = client.restore(workflow_id, seq, reason=reason, run_instead=run_instead)
+        return await _tell(client, workflow_id, acting, caller, watch=watch)
 
 
 async def override(
-    workflow_id: WorkflowId, status: Status, /, *, reason: NeededReason, caller: Caller = NO_CALLER
+    workflow_id: WorkflowId,
+    status: Status,
+    /,
+    *,
+    reason: NeededReason,
+    run_instead: RunInstead = None,
+    caller: Caller = NO_CALLER,
 ) -> ExitCode:
     """Set a workflow's status by hand, along the transition table (admins)."""
     async with open_client(caller) as client:
-        return await _tell(client, workflow_id, client.override(workflow_id, status, reason=reason), caller)
+        acting = client.override(workflow_id, status, reason=reason, run_instead=run_instead)
+        return await _tell(client, workflow_id, acting, caller)
 
 
 async def _tell(

@@ -27,6 +27,13 @@ Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=200), help="How man
 Cursor = Annotated[str | None, Parameter(help="Go on where the last page ended.")]
 Reason = Annotated[str | None, Parameter(help="Why; kept in the audit log.")]
 NeededReason = Annotated[str, Parameter(help="Why; kept in the audit log.")]
+FailedAttempt = Annotated[
+    int | None, Parameter(help="Only if it failed with this attempt (`failedAttempt` of `ratchet status`).")
+]
+RunInstead = Annotated[
+    str | None,
+    Parameter(help="Where the definition has changed: the step that may run in the place of the one that had failed."),
+]
 Watch = Annotated[bool, Parameter(negative="", help="Follow what comes of it, to its end.")]
 Patience = Annotated[Age | None, Parameter(help="Stop watching after this long: 90s, 15m.")]
 

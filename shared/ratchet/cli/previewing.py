@@ -41,7 +41,13 @@ async def preview(workflow_id: WorkflowId, /, *, checkpoint: Checkpoint = None, 
 def _lines(seen: RestorePreview, *, asked_for: int | None) -> list[RenderableType]:
     if not seen.allowed:
         reason = seen.detail or seen.problem or "It is not possible"
-        return [Text.assemble(("It would be refused: ", "bold red"), plain(reason)), *_damaged(seen)]
+        refused: list[RenderableType] = [
+            Text.assemble(("It would be refused: ", "bold red"), plain(reason)),
+            *_damaged(seen),
+        ]
+        if seen.would_run is not None:
+            refused.append(Text.assemble("If that is meant: --run-instead ", plain(seen.would_run), style="dim"))
+        return refused
     lines: list[RenderableType] = [_heading(seen), *_damaged(seen)]
     if seen.steps:
         lines += [Text(), Text("Would run, in this order", style="bold"), _steps_table(seen)]

@@ -33,6 +33,7 @@ from ratchet.client.results import (
     WorkflowSummary,
     WorkflowView,
 )
+from ratchet.client.seen import Seen
 from ratchet.client.upkeep_results import (
     AuditEntry,
     BulkItem,
@@ -100,6 +101,7 @@ __all__ = [
     "ScanBreaker",
     "ScanReport",
     "ScanRequested",
+    "Seen",
     "ServerUnreachable",
     "StartWorkflow",
     "StartedWorkflow",

@@ -42,6 +42,17 @@ class Asking:
         call = Call("GET", path, params={name: str(value) for name, value in _given(params or {}).items()})
         return kind.model_validate((await self._calls.send(call)).body)
 
+    async def etag(self, path: str) -> str | None:
+        """The mark of a thing as it is now; None where looking is refused: acting is, too, in words of its own."""
+        try:
+            body = (await self._calls.send(Call("GET", path))).body
+        except Problem as problem:
+            if problem.status >= httpx2.codes.INTERNAL_SERVER_ERROR:
+                raise
+            return None
+        etag = body.get("etag") if isinstance(body, dict) else None
+        return etag if isinstance(etag, str) else None
+
     async def page(self, kind: type[Kind], path: str, query: Query, where: Where) -> Page[Kind]:
         """One page of a list."""
         params = {**query, "limit": str(where.limit)} | ({} if where.cursor is None else {"cursor": where.cursor})
@@ -52,13 +63,15 @@ class Asking:
         """Something that is taken at once; members that are None are left out."""
         return kind.model_validate((await self._calls.send(Call("POST", path, _given(body), idempotency_key=key))).body)
 
-    async def act(self, path: str, body: Mapping[str, Any], key: str | None) -> RecoveryResult:
-        """An action on one workflow.
+    async def act(
+        self, path: str, body: Mapping[str, Any], key: str | None, *, if_match: str | None = None
+    ) -> RecoveryResult:
+        """An action on one workflow; with `if_match` only as it was seen.
 
         Raises:
             Problem: it was refused or failed, at once or later.
         """
-        answer = await self._calls.send(Call("POST", path, _given(body), idempotency_key=key))
+        answer = await self._calls.send(Call("POST", path, _given(body), idempotency_key=key, if_match=if_match))
         if answer.status == httpx2.codes.ACCEPTED and answer.location is not None:
             return await self._outcome(urlsplit(answer.location).path)
         return RecoveryResult.model_validate(answer.body)

@@ -48,6 +48,7 @@ class Call:
     params: Query = field(default_factory=dict)
     correlation_id: str | None = None
     idempotency_key: str | None = None
+    if_match: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class HttpCalls:
         headers = {"Accept": "application/json", CORRELATION_HEADER: correlation_id_or_new(call.correlation_id)}
         if call.method == "POST":
             headers["Idempotency-Key"] = call.idempotency_key or str(uuid4())
+        if call.if_match is not None:
+            headers["If-Match"] = call.if_match
         return headers
 
     def _unreachable(self, error: httpx2.TransportError) -> str:

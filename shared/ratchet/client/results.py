@@ -81,6 +81,10 @@ class WorkflowView(WorkflowSummary):
     held_up_by: str | None = None
     held_up_since: datetime | None = None
     state: Any = None
+    failed_attempt: int | None = None
+    """The number of the attempt that it failed with."""
+    etag: str | None = None
+    """Names the workflow as it stands now, for `if_match` of an action."""
 
     def step(self, step_id: str | None) -> StepView | None:
         """The step of that id, if the definition has it."""

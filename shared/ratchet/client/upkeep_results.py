@@ -156,6 +156,8 @@ class RestorePreview(View):
     state_diff: tuple[StateChange, ...] = ()
     diff_truncated: bool = False
     damaged_checkpoints: tuple[int, ...] = ()
+    would_run: str | None = None
+    """The step that would run in the place of the one that had failed; refused unless `run_instead` names it."""
 
 
 class AuditEntry(View):

@@ -29,6 +29,7 @@ from ratchet.client.results import (
     WorkflowSummary,
     WorkflowView,
 )
+from ratchet.client.seen import NOW, Seen
 from ratchet.client.upkeep_results import FailureGroup, Overview, RestorePreview, ScanReport, ScanRequested
 from ratchet.client.waiting import Patience, until_ended
 from ratchet.domain.workflow import WorkflowStatus
@@ -185,26 +186,55 @@ class Client:
         return await self._asking.post(ScanRequested, "/admin/scan", {"reason": reason}, idempotency_key)
 
     async def recover(
-        self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
+        self,
+        workflow_id: UUID,
+        *,
+        reason: str | None = None,
+        seen: Seen = NOW,
+        run_instead: str | None = None,
+        idempotency_key: str | None = None,
     ) -> RecoveryResult:
-        """Let a Failed workflow go on from its newest intact checkpoint."""
-        return await self._asking.act(f"/workflows/{workflow_id}/recover", {"reason": reason}, idempotency_key)
+        """Let a Failed workflow go on from its newest intact checkpoint; only from the failure that was `seen`.
+
+        Where the definition has changed under its version, `run_instead` names the step that may run in the place of
+        the one that had failed.
+        """
+        body = {"reason": reason, "runInstead": run_instead}
+        return await self._act_on_failure(workflow_id, "recover", body, seen, idempotency_key)
 
     async def retry(
-        self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
+        self,
+        workflow_id: UUID,
+        *,
+        reason: str | None = None,
+        seen: Seen = NOW,
+        run_instead: str | None = None,
+        idempotency_key: str | None = None,
     ) -> RecoveryResult:
-        """Try the failed step again, with its full retries."""
-        return await self._asking.act(
-            f"/workflows/{workflow_id}/steps/current/retry", {"reason": reason}, idempotency_key
-        )
+        """Try the failed step again, with its full retries; only for the failure that was `seen`."""
+        body = {"reason": reason, "runInstead": run_instead}
+        return await self._act_on_failure(workflow_id, "steps/current/retry", body, seen, idempotency_key)
 
     async def skip(
-        self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
+        self,
+        workflow_id: UUID,
+        *,
+        reason: str | None = None,
+        seen: Seen = NOW,
+        idempotency_key: str | None = None,
     ) -> RecoveryResult:
-        """Go on without the failed step, which must be optional."""
-        return await self._asking.act(
-            f"/workflows/{workflow_id}/steps/current/skip", {"reason": reason}, idempotency_key
-        )
+        """Go on without the failed step, which must be optional; only for the failure that was `seen`."""
+        body = {"reason": reason}
+        return await self._act_on_failure(workflow_id, "steps/current/skip", body, seen, idempotency_key)
+
+    async def _act_on_failure(
+        self, workflow_id: UUID, route: str, body: Mapping[str, Any], seen: Seen, key: str | None
+    ) -> RecoveryResult:
+        if_match = seen.etag
+        if seen == NOW:
+            if_match = await self._asking.etag(f"/workflows/{workflow_id}")
+        members = {**body, "failedAttempt": seen.failed_attempt}
+        return await self._asking.act(f"/workflows/{workflow_id}/{route}", members, key, if_match=if_match)
 
     async def cancel(
         self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
@@ -219,23 +249,41 @@ class Client:
         return await self._asking.act(f"/workflows/{workflow_id}/pause", {"reason": reason}, idempotency_key)
 
     async def resume(
-        self, workflow_id: UUID, *, reason: str | None = None, idempotency_key: str | None = None
+        self,
+        workflow_id: UUID,
+        *,
+        reason: str | None = None,
+        run_instead: str | None = None,
+        idempotency_key: str | None = None,
     ) -> RecoveryResult:
         """Let a paused workflow go on."""
-        return await self._asking.act(f"/workflows/{workflow_id}/resume", {"reason": reason}, idempotency_key)
+        body = {"reason": reason, "runInstead": run_instead}
+        return await self._asking.act(f"/workflows/{workflow_id}/resume", body, idempotency_key)
 
     async def restore(
-        self, workflow_id: UUID, checkpoint_seq: int, *, reason: str, idempotency_key: str | None = None
+        self,
+        workflow_id: UUID,
+        checkpoint_seq: int,
+        *,
+        reason: str,
+        run_instead: str | None = None,
+        idempotency_key: str | None = None,
     ) -> RecoveryResult:
         """Go back to a chosen checkpoint and on from there, for support and admins."""
-        body = {"checkpointSeq": checkpoint_seq, "reason": reason}
+        body = {"checkpointSeq": checkpoint_seq, "reason": reason, "runInstead": run_instead}
         return await self._asking.act(f"/admin/workflows/{workflow_id}/restore", body, idempotency_key)
 
     async def override(
-        self, workflow_id: UUID, status: WorkflowStatus, *, reason: str, idempotency_key: str | None = None
+        self,
+        workflow_id: UUID,
+        status: WorkflowStatus,
+        *,
+        reason: str,
+        run_instead: str | None = None,
+        idempotency_key: str | None = None,
     ) -> RecoveryResult:
         """Set the status along the transition table, for admins."""
-        body = {"status": status.value, "reason": reason}
+        body = {"status": status.value, "reason": reason, "runInstead": run_instead}
         return await self._asking.act(f"/admin/workflows/{workflow_id}/override", body, idempotency_key)
 
     async def wait(

@@ -1,9 +1,43 @@
 """Finding the place to go on from in a definition that may have changed since the checkpoint was taken."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from ratchet.domain.definition import WorkflowDefinition
 from ratchet.domain.recovery import StoredCheckpoint
+
+NOTHING = "(nothing)"
+"""Stands for the step that would run where every step is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """Another step than the one a workflow stopped at would run in its place."""
+
+    stopped_at: str
+    runs: str
+
+    def told(self, definition: WorkflowDefinition, *, failed: bool) -> str:
+        """Both steps by name, and how to say that it is meant."""
+        which = f"{definition.name!r} version {definition.version} has changed"
+        what = "had failed" if failed else "was next"
+        run = "nothing would run" if self.runs == NOTHING else f"{self.runs!r} would run"
+        said = f"If that is meant, say so: {self.runs}"
+        return f"Step {self.stopped_at!r} {what}, and {run} in its place: {which}. {said}"
+
+
+def instead_at(
+    definition: WorkflowDefinition, place: int, *, stopped_at: str | None, done: Collection[str]
+) -> Instead | None:
+    """What would run in the place of the step that a workflow stopped at; None if it is that step itself.
+
+    `place` is where the workflow would go on, `done` are the steps on its line, and on the line that it would go on
+    with: those that lie behind `place` are only done again.
+    """
+    if stopped_at is None or stopped_at in done:
+        return None
+    runs = next((step.id for step in definition.steps[place:] if step.id not in done), NOTHING)
+    return None if runs == stopped_at else Instead(stopped_at, runs)
 
 
 def place_after(definition: WorkflowDefinition, line: Sequence[StoredCheckpoint]) -> int | str:

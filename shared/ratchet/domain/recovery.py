@@ -76,6 +76,7 @@ class Problem(StrEnum):
     UNKNOWN_DEFINITION = "unknown-definition"
     BAD_REQUEST = "bad-request"
     NO_EXECUTOR = "no-executor"
+    FAILURE_CHANGED = "failure-changed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,12 @@ class RecoveryRequest(WireModel):
     reason: Reason | None = None
     checkpoint_seq: Annotated[int, Field(ge=1)] | None = None
     status: WorkflowStatus | None = None
+    failed_attempt: Annotated[int, Field(ge=0)] | None = None
+    """The number of the failed attempt that was seen; another failure is refused."""
+    if_match: Annotated[str, Field(max_length=1000)] | None = None
+    """Marks of what was seen, as in the header of that name; another state is refused."""
+    run_instead: Name | None = None
+    """The step that may run in the place of the one that had failed, where the definition has changed."""
 
 
 class RestartScan(WireModel):

@@ -27,7 +27,7 @@ def test_an_action_posts_its_reason(shell: Shell, verb: str) -> None:
     shell.answers(f"POST /workflows/{ID}/{verb}", says(200, RESUMED))
     ended = shell(verb, ID, "--reason", "the bank is back")
     assert ended.code == 0
-    assert json.loads(shell.api.requests[0].content) == {"reason": "the bank is back"}
+    assert json.loads(shell.api.requests[-1].content) == {"reason": "the bank is back"}
     assert "now InProgress and goes on at charge_card" in ended.out
 
 
@@ -35,7 +35,17 @@ def test_an_action_posts_its_reason(shell: Shell, verb: str) -> None:
 def test_actions_on_the_current_step_have_their_own_routes(shell: Shell, verb: str) -> None:
     shell.answers(f"POST /workflows/{ID}/steps/current/{verb}", says(200, RESUMED))
     assert shell(verb, ID, "-o", "json").code == 0
-    assert json.loads(shell.api.requests[0].content) == {}
+    assert json.loads(shell.api.requests[-1].content) == {}
+
+
+def test_what_was_seen_and_what_is_meant_are_told(shell: Shell) -> None:
+    shell.answers(f"GET /workflows/{ID}", says(200, workflow("Failed", etag='"e1"')))
+    shell.answers(f"POST /workflows/{ID}/steps/current/retry", says(200, RESUMED))
+    assert shell("retry", ID, "--run-instead", "book").code == 0
+    assert shell.api.requests[-1].headers["if-match"] == '"e1"'
+    assert json.loads(shell.api.requests[-1].content) == {"runInstead": "book"}
+    assert shell("retry", ID, "--failed-attempt", "4").code == 0
+    assert json.loads(shell.api.requests[-1].content) == {"failedAttempt": 4}
 
 
 def test_a_recovery_from_the_beginning_says_so(shell: Shell) -> None:

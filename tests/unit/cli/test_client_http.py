@@ -10,6 +10,7 @@ from ratchet.client import (
     FailedSort,
     InvalidCommand,
     Problem,
+    Seen,
     ServerUnreachable,
     WaitTimeout,
     WorkflowFilter,
@@ -87,7 +88,8 @@ async def test_the_same_request_still_running_elsewhere_is_asked_for_again() -> 
 
 
 async def test_a_refusal_keeps_title_detail_and_correlation_id_and_is_not_repeated() -> None:
-    api = scripted(problem(409, "Step is not optional", "charge_card cannot be skipped", hint="retry"))
+    refusal = problem(409, "Step is not optional", "charge_card cannot be skipped", hint="retry")
+    api = scripted(says(200, workflow("Failed")), refusal)
     async with api.client() as client:
         with pytest.raises(Problem) as refused:
             await client.skip(ID)
@@ -95,7 +97,7 @@ async def test_a_refusal_keeps_title_detail_and_correlation_id_and_is_not_repeat
     assert refused.value.detail == "charge_card cannot be skipped"
     assert refused.value.correlation_id == "corr-1"
     assert refused.value.extra == {"hint": "retry"}
-    assert len(api.requests) == 1
+    assert [request.method for request in api.requests] == ["GET", "POST"]
 
 
 async def test_an_error_page_of_something_in_between_is_a_problem_too() -> None:
@@ -181,6 +183,21 @@ async def test_each_action_posts_its_reason(act: str, path: str) -> None:
     assert result.resumed_step == "charge_card"
 
 
+@pytest.mark.parametrize("act", ["recover", "retry", "skip"])
+async def test_what_is_done_about_a_failure_names_the_failure_that_is_there(act: str) -> None:
+    api = scripted(says(200, workflow("Failed", etag='"e1"')), says(200, {"success": True, "status": "InProgress"}))
+    async with api.client() as client:
+        await getattr(client, act)(ID)
+        assert [request.method for request in api.requests] == ["GET", "POST"]
+        assert api.last.headers["if-match"] == '"e1"'
+        await getattr(client, act)(ID, seen=Seen(etag='"e0"'))
+        assert api.last.headers["if-match"] == '"e0"'
+        await getattr(client, act)(ID, seen=Seen(failed_attempt=4))
+    assert len(api.requests) == 4, "whoever says what was seen is not looked for"
+    assert api.body() == {"failedAttempt": 4}
+    assert "if-match" not in api.last.headers
+
+
 async def test_restore_and_override_go_to_the_admin_routes() -> None:
     api = scripted(says(200, {"success": True, "status": "InProgress"}))
     async with api.client() as client:
@@ -197,6 +214,7 @@ async def test_restore_and_override_go_to_the_admin_routes() -> None:
 async def test_an_outcome_that_is_not_known_at_first_is_looked_for_where_the_answer_says() -> None:
     place = f"/api/v1/workflows/{ID}/recoveries/r1"
     api = scripted(
+        says(200, workflow("Failed", etag='"e1"')),
         says(202, {"recoveryId": "r1"}, location=place),
         says(200, {"recoveryId": "r1", "outcome": "requested", "success": None}),
         says(200, {"recoveryId": "r1", "outcome": "resumed", "success": True, "resumedStep": "charge_card"}),
@@ -205,13 +223,14 @@ async def test_an_outcome_that_is_not_known_at_first_is_looked_for_where_the_ans
         result = await client.recover(ID)
     assert result.success
     assert result.resumed_step == "charge_card"
-    assert [request.url.path for request in api.requests[1:]] == [place, place]
+    assert [request.url.path for request in api.requests[2:]] == [place, place]
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("refused", 409), ("failed", 500)])
 async def test_a_late_refusal_or_failure_is_a_problem_like_an_early_one(outcome: str, status: int) -> None:
     late = {"recoveryId": "r1", "outcome": outcome, "success": False, "problem": "wrong-status", "detail": "Not now."}
-    api = scripted(says(202, {}, location="/api/v1/workflows/x/recoveries/r1"), says(200, late))
+    early = says(202, {}, location="/api/v1/workflows/x/recoveries/r1")
+    api = scripted(says(200, workflow("Failed")), early, says(200, late))
     async with api.client() as client:
         with pytest.raises(Problem, match=r"Not now\.") as refused:
             await client.retry(ID)

@@ -43,7 +43,9 @@ async def act(visit: Visit) -> Response:
         return await _form(visit, doing, workflow, problem=NOT_SURE)
     path = doing.api_path(workflow["workflowId"])
     try:
-        answer = await visit.api.post(path, _body(doing, visit.form), key=visit.form.get("key", "") or new_key())
+        key = visit.form.get("key", "") or new_key()
+        # Compared again where it is done: between this look and that one it may fail anew.
+        answer = await visit.api.post(path, _body(doing, visit.form), key=key, if_match=workflow["etag"])
     except Refused as refused:
         recovery_id = refused.problem.get("recoveryId")
         if refused.status >= 500 and recovery_id:
@@ -67,9 +69,16 @@ def _body(doing: Doing, form: dict[str, str]) -> Json:
     body: Json = {"reason": form["reason"]}
     if doing.name == "restore":
         body["checkpointSeq"] = _number(form.get("checkpoint", ""))
+    if form.get("instead"):
+        body["runInstead"] = form["instead"]
     if doing.name == "override":
         body["status"] = form.get("status", "")
     return body
+
+
+def _instead(problem: Json | None) -> str | None:
+    """The step that would run in the place of the one that had failed, where a person has to say that it is meant."""
+    return None if problem is None else problem.get("wouldRun")
 
 
 def _number(text: str) -> int | None:
@@ -93,6 +102,7 @@ async def _form(visit: Visit, doing: Doing, workflow: Json, *, problem: Json | N
         "consequence": doing.consequence(workflow),
         "warning": warning_of(doing, workflow),
         "preview": None,
+        "instead": _instead(problem),
         "checkpoints": [],
         "statuses": statuses_to_set(workflow) if doing.name == "override" else [],
     }

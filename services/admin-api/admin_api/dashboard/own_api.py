@@ -55,13 +55,13 @@ class OwnApi:
         response = await self.http.get(PREFIX + path, params=given, headers=self._headers())
         return _answer(response.status_code, response.json())
 
-    async def post(self, path: str, body: Json, *, key: str) -> Json:
+    async def post(self, path: str, body: Json, *, key: str, if_match: str | None = None) -> Json:
         """Ask for something; the same key again is the same request.
 
         Raises:
             Refused: it answered with a problem.
         """
-        headers = self._headers() | {"Idempotency-Key": key}
+        headers = self._headers() | {"Idempotency-Key": key} | ({} if if_match is None else {"If-Match": if_match})
         response = await self.http.post(PREFIX + path, json=body, headers=headers)
         return _answer(response.status_code, response.json())
 

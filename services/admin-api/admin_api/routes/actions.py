@@ -16,13 +16,14 @@ from admin_api.collaborators import Collaborators, With
 from admin_api.once import Answer, Post
 from admin_api.openapi import POST_PROBLEMS, problems
 from admin_api.outcomes import answer_to
-from admin_api.parameters import IdempotencyKey, WorkflowId
+from admin_api.parameters import IdempotencyKey, IfMatch, WorkflowId
 from admin_api.request_recovery import RecoveryOrder
-from admin_api.requests import ActionRequest
+from admin_api.requests import ActionRequest, GoOnRequest
 
 router = APIRouter(prefix="/api/v1/workflows", tags=["actions"], route_class=StrictRoute)
 
 OptionalReason = Annotated[ActionRequest | None, Body()]
+GoingOn = Annotated[GoOnRequest | None, Body()]
 
 
 def documented(operation_id: str, summary: str) -> dict[str, Any]:
@@ -50,7 +51,10 @@ async def act(parts: Collaborators, caller: Caller, key: str | None, order: Reco
         parts.metrics.manual_actions.labels(action=order.kind.value, outcome=_word(answer)).inc()
         return answer
 
+    # Not `If-Match`: whoever asks again under the same key, having looked once more, is told what came of it.
+    told = {"failedAttempt": order.failed_attempt, "runInstead": order.run_instead}
     body = {"reason": order.reason, "checkpointSeq": order.checkpoint_seq, "status": order.status}
+    body |= {name: value for name, value in told.items() if value is not None}
     post = Post(caller.sub, key, f"{order.kind.value} {order.workflow_id}", body)
     return (await parts.once.run(post, operation)).response()
 
@@ -67,35 +71,48 @@ def _word(answer: Answer) -> str:
             return "refused"
 
 
-def _order(kind: RecoveryKind, workflow_id: UUID, caller: Caller, body: ActionRequest | None) -> RecoveryOrder:
-    reason = None if body is None or not body.reason else body.reason
-    return RecoveryOrder(kind, workflow_id, caller.sub, caller.correlation_id, reason=reason)
+def _order(
+    kind: RecoveryKind, workflow_id: UUID, caller: Caller, body: ActionRequest | None, if_match: str | None
+) -> RecoveryOrder:
+    given = body or ActionRequest()
+    return RecoveryOrder(
+        kind,
+        workflow_id,
+        caller.sub,
+        caller.correlation_id,
+        reason=given.reason or None,
+        failed_attempt=given.failed_attempt,
+        if_match=if_match,
+        run_instead=given.run_instead if isinstance(given, GoOnRequest) else None,
+    )
 
 
 @router.post("/{workflowId}/recover", **documented("recoverWorkflow", "Recover a failed workflow"))
 async def recover(
     *,
     workflow_id: WorkflowId,
-    body: OptionalReason = None,
+    body: GoingOn = None,
     caller: CurrentCaller,
     key: IdempotencyKey = None,
+    if_match: IfMatch = None,
     parts: With,
 ) -> Response:
     """Go on from the newest intact checkpoint. 400 if it has not failed."""
-    return await act(parts, caller, key, _order(RecoveryKind.RECOVER, workflow_id, caller, body))
+    return await act(parts, caller, key, _order(RecoveryKind.RECOVER, workflow_id, caller, body, if_match))
 
 
 @router.post("/{workflowId}/steps/current/retry", **documented("retryStep", "Retry the failed step"))
 async def retry(
     *,
     workflow_id: WorkflowId,
-    body: OptionalReason = None,
+    body: GoingOn = None,
     caller: CurrentCaller,
     key: IdempotencyKey = None,
+    if_match: IfMatch = None,
     parts: With,
 ) -> Response:
     """Run the step that failed again, with all its retries."""
-    return await act(parts, caller, key, _order(RecoveryKind.RETRY, workflow_id, caller, body))
+    return await act(parts, caller, key, _order(RecoveryKind.RETRY, workflow_id, caller, body, if_match))
 
 
 @router.post("/{workflowId}/steps/current/skip", **documented("skipStep", "Skip the failed step"))
@@ -105,10 +122,11 @@ async def skip(
     body: OptionalReason = None,
     caller: CurrentCaller,
     key: IdempotencyKey = None,
+    if_match: IfMatch = None,
     parts: With,
 ) -> Response:
     """Go on with the next step. 409 if the step is not optional."""
-    return await act(parts, caller, key, _order(RecoveryKind.SKIP, workflow_id, caller, body))
+    return await act(parts, caller, key, _order(RecoveryKind.SKIP, workflow_id, caller, body, if_match))
 
 
 @router.post("/{workflowId}/cancel", **documented("cancelWorkflow", "Cancel a workflow"))
@@ -118,10 +136,11 @@ async def cancel(
     body: OptionalReason = None,
     caller: CurrentCaller,
     key: IdempotencyKey = None,
+    if_match: IfMatch = None,
     parts: With,
 ) -> Response:
     """No further step runs; a step that is running cannot commit any more."""
-    return await act(parts, caller, key, _order(RecoveryKind.CANCEL, workflow_id, caller, body))
+    return await act(parts, caller, key, _order(RecoveryKind.CANCEL, workflow_id, caller, body, if_match))
 
 
 @router.post("/{workflowId}/pause", **documented("pauseWorkflow", "Pause a workflow"))
@@ -131,20 +150,22 @@ async def pause(
     body: OptionalReason = None,
     caller: CurrentCaller,
     key: IdempotencyKey = None,
+    if_match: IfMatch = None,
     parts: With,
 ) -> Response:
     """Stop before the next step, until it is resumed."""
-    return await act(parts, caller, key, _order(RecoveryKind.PAUSE, workflow_id, caller, body))
+    return await act(parts, caller, key, _order(RecoveryKind.PAUSE, workflow_id, caller, body, if_match))
 
 
 @router.post("/{workflowId}/resume", **documented("resumeWorkflow", "Resume a paused workflow"))
 async def resume(
     *,
     workflow_id: WorkflowId,
-    body: OptionalReason = None,
+    body: GoingOn = None,
     caller: CurrentCaller,
     key: IdempotencyKey = None,
+    if_match: IfMatch = None,
     parts: With,
 ) -> Response:
     """Go on where it was paused."""
-    return await act(parts, caller, key, _order(RecoveryKind.RESUME, workflow_id, caller, body))
+    return await act(parts, caller, key, _order(RecoveryKind.RESUME, workflow_id, caller, body, if_match))

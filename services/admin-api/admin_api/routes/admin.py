@@ -15,7 +15,7 @@ from admin_api.authenticate import CurrentCaller
 from admin_api.bodies import StrictRoute
 from admin_api.collaborators import With
 from admin_api.openapi import problems
-from admin_api.parameters import IdempotencyKey, WorkflowId
+from admin_api.parameters import IdempotencyKey, IfMatch, WorkflowId
 from admin_api.request_recovery import RecoveryOrder
 from admin_api.requests import CheckpointsQuery, FailedQuery, FailedSort, OverrideRequest, RestoreRequest
 from admin_api.routes.actions import act, documented
@@ -63,7 +63,13 @@ async def checkpoints(
 
 @router.post("/{workflowId}/restore", **documented("restoreCheckpoint", "Restore from a checkpoint"))
 async def restore(
-    *, workflow_id: WorkflowId, body: RestoreRequest, caller: CurrentCaller, key: IdempotencyKey = None, parts: With
+    *,
+    workflow_id: WorkflowId,
+    body: RestoreRequest,
+    caller: CurrentCaller,
+    key: IdempotencyKey = None,
+    if_match: IfMatch = None,
+    parts: With,
 ) -> Response:
     """The workflow goes on by itself after the chosen checkpoint. From Failed, Paused, Completed and Cancelled."""
     order = RecoveryOrder(
@@ -73,13 +79,22 @@ async def restore(
         caller.correlation_id,
         reason=body.reason,
         checkpoint_seq=body.checkpoint_seq,
+        failed_attempt=body.failed_attempt,
+        if_match=if_match,
+        run_instead=body.run_instead,
     )
     return await act(parts, caller, key, order)
 
 
 @router.post("/{workflowId}/override", **documented("overrideStatus", "Override a workflow's status"))
 async def override(
-    *, workflow_id: WorkflowId, body: OverrideRequest, caller: CurrentCaller, key: IdempotencyKey = None, parts: With
+    *,
+    workflow_id: WorkflowId,
+    body: OverrideRequest,
+    caller: CurrentCaller,
+    key: IdempotencyKey = None,
+    if_match: IfMatch = None,
+    parts: With,
 ) -> Response:
     """Along the transition table, never into Executing, and not out of Completed."""
     order = RecoveryOrder(
@@ -89,5 +104,8 @@ async def override(
         caller.correlation_id,
         reason=body.reason,
         status=body.status,
+        failed_attempt=body.failed_attempt,
+        if_match=if_match,
+        run_instead=body.run_instead,
     )
     return await act(parts, caller, key, order)

@@ -77,15 +77,20 @@ async def list_workflows(
 @router.get(
     "/{workflowId}", operation_id="getWorkflow", summary="Where a workflow stands", responses=problems(403, 404)
 )
-async def get_workflow(*, workflow_id: WorkflowId, caller: CurrentCaller, parts: With) -> WorkflowAnswer:
+async def get_workflow(
+    *, workflow_id: WorkflowId, caller: CurrentCaller, response: Response, parts: With
+) -> WorkflowAnswer:
     """Also for one that no executor has taken up yet (it is NotStarted), and for one that is archived by now."""
     await parts.gate.to_read(caller, workflow_id)
     detail = await parts.views.detail(workflow_id)
     if detail is None:
         raise unknown_workflow()
     summary = WorkflowSummary.model_validate(detail.workflow)
-    told = ("steps", "state", "archived_at", "held_up_by", "held_up_since")
-    more = {name: getattr(detail, name) for name in told} | {"requests": await parts.ledger.unanswered(workflow_id)}
+    etag = f'"{detail.etag}"'
+    response.headers["ETag"] = etag
+    told = ("steps", "state", "archived_at", "held_up_by", "held_up_since", "failed_attempt")
+    more = {name: getattr(detail, name) for name in told} | {"etag": etag}
+    more |= {"requests": await parts.ledger.unanswered(workflow_id)}
     return WorkflowAnswer.model_validate({**dict(summary), **more, "archived": detail.archived_at is not None})
 
 

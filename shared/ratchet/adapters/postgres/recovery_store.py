@@ -29,7 +29,8 @@ _ROW = f"""
 SELECT id, definition, version, owner_id, status::text AS status, correlation_id, current_step_index AS step_index,
     current_step, waiting_for, (SELECT array_agg(step) FROM jsonb_object_keys(pending_inputs) AS step) AS inputs_for,
     command_id, claimed_by, retry_count, recoveries_since_progress AS recoveries, checkpoint_seq, last_seq,
-    last_checkpoint_at, failure_kind, failure_reason, requires_manual_intervention,
+    last_checkpoint_at, failure_kind, failure_reason, failed_at, failed_attempts,
+    requires_manual_intervention,
     CASE WHEN status = 'Executing' AND lease_until >= clock_timestamp() THEN {lives("claimed_by")} ELSE false END
         AS is_held
 FROM workflow_instances w

@@ -17,7 +17,7 @@ from ratchet.domain.workflow import WorkflowStatus
 from ratchet.state import decode_state
 
 _ROW = """
-SELECT definition, version, status::text AS status, checkpoint_seq, input::text AS input
+SELECT definition, version, status::text AS status, current_step, checkpoint_seq, input::text AS input
 FROM workflow_instances WHERE id = $1
 """
 
@@ -50,6 +50,7 @@ class RestoreFacts:
     version: int
     definition: WorkflowDefinition | None
     status: WorkflowStatus
+    current_step: str | None
     checkpoint_seq: int | None
     input: Any
     checkpoints: list[StoredCheckpoint]
@@ -78,6 +79,7 @@ class PostgresRestoreFacts:
             version=row["version"],
             definition=definition,
             status=WorkflowStatus(row["status"]),
+            current_step=row["current_step"],
             checkpoint_seq=row["checkpoint_seq"],
             input=decode_state(row["input"]),
             checkpoints=[stored_checkpoint(item) for item in checkpoints],

@@ -11,6 +11,7 @@ import asyncpg
 
 from ratchet.adapters.postgres.archive import ARCHIVED
 from ratchet.adapters.postgres.engine import Connection, snapshot
+from ratchet.domain.seen import mark_of
 from ratchet.domain.workflow import WorkflowStatus
 
 _IDENTITY = """
@@ -33,7 +34,7 @@ SELECT w.id AS workflow_id, w.definition, w.version, w.owner_id, w.status, w.cur
        w.failure_kind, w.failure_class, w.failure_reason, w.failed_at, w.requires_manual_intervention, w.waiting_for,
        w.next_attempt_at, w.last_checkpoint_at, w.created_at, w.updated_at, w.finished_at, w.correlation_id,
        w.failure_fingerprint, w.current_step_index, w.checkpoint_seq, coalesce(c.state, w.input)::text AS state,
-       d.steps::text AS steps, {HELD_UP} AS held_up_by,
+       d.steps::text AS steps, w.last_seq, w.failed_attempts, {HELD_UP} AS held_up_by,
        coalesce(w.unserved_since, w.next_attempt_at) AS held_up_since
 FROM workflow_instances w
 LEFT JOIN checkpoints c ON c.workflow_id = w.id AND c.seq = w.checkpoint_seq
@@ -146,6 +147,10 @@ class WorkflowDetail:
     archived_at: datetime | None = None
     held_up_by: str | None = None
     held_up_since: datetime | None = None
+    failed_attempt: int | None = None
+    """The number of the attempt that it failed with."""
+    etag: str = mark_of(WorkflowStatus.NOT_STARTED, None, 0, None)
+    """Names what actions depend on."""
 
 
 class WorkflowViews:
@@ -195,13 +200,15 @@ async def _begun(connection: Connection, workflow_id: UUID, *, tables: str = "")
         else:
             status = "current" if index == row["current_step_index"] else "pending"
         steps.append(_step(step, status, None if mark is None else mark["committed_at"]))
-    held_up_by = row["held_up_by"]
+    held_up_by, view = row["held_up_by"], _view(row)
     return WorkflowDetail(
-        _view(row),
+        view,
         tuple(steps),
         json.loads(row["state"]),
         held_up_by=held_up_by,
         held_up_since=None if held_up_by is None else row["held_up_since"],
+        failed_attempt=row["failed_attempts"] if view.status is WorkflowStatus.FAILED else None,
+        etag=mark_of(view.status, view.current_step, row["last_seq"], view.failed_at),
     )
 
 
