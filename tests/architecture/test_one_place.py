@@ -37,6 +37,12 @@ def test_every_status_has_its_row_in_the_transition_table() -> None:
     assert set(TRANSITIONS) == set(WorkflowStatus)
 
 
+def test_no_service_has_a_background_task_that_nobody_watches() -> None:
+    """They are kept by `ratchet.background`; only what somebody waits for may be a task of its own."""
+    for app in (PROJECT / "services").rglob("app.py"):
+        assert "create_task" not in app.read_text(), app
+
+
 def test_no_two_advisory_locks_have_one_number() -> None:
     assert len({lock.value for lock in Lock.__members__.values()}) == len(Lock.__members__)
 

@@ -153,7 +153,7 @@ class RestartScan:
             async with transaction.savepoint():
                 await self._look_after.settle(transaction, row, None)
         except Exception as error:
-            if not _is_the_rows_own(error):
+            if not is_the_rows_own(error):
                 raise
             log.exception("workflow.unreadable", workflow_id=str(row.id), correlation_id=row.correlation_id)
             await await_person(transaction, row, replace(stand_by(_blind(row)), detail=UNREADABLE_ROW))
@@ -177,7 +177,7 @@ async def _rescue_apart(transaction: RecoveryTransaction, row: WorkflowRow, when
         async with transaction.savepoint():
             decision = await _rescue(transaction, row, when)
     except Exception as error:
-        if not _is_the_rows_own(error):
+        if not is_the_rows_own(error):
             raise
         # What is stored for this one cannot be read. It must not come up again and again before all the others.
         log.exception("workflow.unreadable", workflow_id=str(row.id), correlation_id=row.correlation_id)
@@ -188,7 +188,7 @@ async def _rescue_apart(transaction: RecoveryTransaction, row: WorkflowRow, when
     return isinstance(decision, plan.Plan) and decision.change.status is not WorkflowStatus.FAILED
 
 
-def _is_the_rows_own(error: Exception) -> bool:
+def is_the_rows_own(error: Exception) -> bool:
     """Whether the trouble lies in this row, or in what the database refuses to keep of it, and not in a server."""
     trouble = trouble_of(error)
     return trouble is Trouble.CONTENT or (isinstance(error, UNREADABLE) and not trouble.is_outage)

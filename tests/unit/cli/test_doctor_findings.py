@@ -69,6 +69,11 @@ def test_a_schema_other_than_the_newest_is_red_and_tells_the_command(revision: s
     assert finding.advice
 
 
+def test_a_database_that_takes_no_writes_is_red() -> None:
+    assert postgres()["writes"].level is Level.OK
+    assert postgres(read_only=True)["writes"].level is Level.RED
+
+
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])
 def test_a_database_that_forgets_what_it_confirmed_is_told(setting: str) -> None:
     finding = postgres(**{setting: "off"})["durability"]

@@ -22,7 +22,8 @@ _FACTS = """
 SELECT current_setting('server_version') AS version, clock_timestamp() AS now,
        to_regclass('alembic_version') IS NOT NULL AS migrated, current_setting('fsync') AS fsync,
        current_setting('full_page_writes') AS full_page_writes,
-       current_setting('synchronous_commit') AS synchronous_commit
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('transaction_read_only') = 'on' AS read_only
 """
 
 
@@ -48,6 +49,7 @@ class PostgresFacts:
     synchronous_commit: str
     skew: timedelta
     standing: "Standing | None" = None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def judge(facts: PostgresFacts, *, newest: str) -> list[Finding]:
         ),
         _migrations(facts.revision, newest),
         _durability(facts),
+        _writes(facts.read_only),
         _clock(facts.skew),
         *([] if facts.standing is None else _standing(facts.standing)),
     ]
@@ -118,6 +121,15 @@ def _durability(facts: PostgresFacts) -> Finding:
         found = f"{', '.join(off)} off: a crash of the server can lose committed steps"
         return Finding(AREA, "durability", Level.WARNING, found, "Switch on what is off in postgresql.conf")
     return Finding(AREA, "durability", Level.OK, "what is committed is kept")
+
+
+def _writes(read_only: bool) -> Finding:  # noqa: FBT001  # a fact, as it was read
+    if read_only:
+        found = "it takes no writes: a standby, or default_transaction_read_only is on"
+        return Finding(
+            AREA, "writes", Level.RED, found, "Name the primary; with several hosts, target_session_attrs=read-write"
+        )
+    return Finding(AREA, "writes", Level.OK, "it takes writes")
 
 
 def _clock(skew: timedelta) -> Finding:
@@ -185,6 +197,7 @@ async def _read(database_url: str) -> PostgresFacts:
         fsync=row["fsync"],
         full_page_writes=row["full_page_writes"],
         synchronous_commit=row["synchronous_commit"],
+        read_only=row["read_only"],
         skew=row["now"] - datetime.now(UTC),
         standing=standing,
     )
