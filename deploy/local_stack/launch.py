@@ -32,6 +32,8 @@ class Command:
     environ: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     account: Account | None = None
+    descriptors: tuple[int, ...] = ()
+    """Open files that the process is to have as well, under the same numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def launch(command: Command, folder: StackFolder, ledger: ProcessLedger, *, new_
                 cwd=command.cwd,
                 env={**command.environ, MARK_VARIABLE: str(folder.root)},
                 start_new_session=True,
+                pass_fds=command.descriptors,
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,

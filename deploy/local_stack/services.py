@@ -103,7 +103,7 @@ def plan_services(folder: StackFolder, urls: ServerUrls, wishes: Wishes, say: Ca
 
 def _service(kind: Kind, name: str, pid_variable: str, environ: Mapping[str, str]) -> Service:
     arguments = (sys.executable, "-m", kind.module)
-    return Service(name, arguments, int(environ[kind.port_variable]), pid_variable, environ)
+    return Service(name, arguments, int(environ[kind.port_variable]), pid_variable, environ, keeps_port=True)
 
 
 def _ports(folder: StackFolder, wishes: Wishes, say: Callable[[str], None]) -> dict[Kind, int]:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.background import lost_tasks
 from ratchet.domain.errors import InvalidDefinition, InvalidSettings
+from ratchet.observability.health import LEAVING
 from ratchet.observability.logging import configure_logging
 from ratchet.settings import Settings, load_settings
 from ratchet.websocket_protocol import LingeringWebSocket
@@ -30,6 +31,9 @@ UNREAD_LIMIT = timedelta(seconds=10)
 reading: their frames wait behind the rest, and even closing waits for the buffer to drain."""
 
 BACKLOG = 2048
+
+FIRST_REQUEST_LIMIT = timedelta(milliseconds=500)
+"""How long a service that ends waits for the first request of a connection that it has accepted."""
 
 STOPPING = "stopping"
 """A lifespan may yield `{STOPPING: an async function}`. It is awaited when the service is asked to stop, before any
@@ -50,9 +54,9 @@ def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callab
         sys.stderr.write(f"{name} cannot start. Check the environment:\n{error}\n")
         return EXIT_BAD_SETTINGS
     start = _Start(app)
-    server = GracefulServer(server_config(start))
+    server = GracefulServer(server_config(start), drain=settings.drain)
     try:
-        with claim_port(settings.host, port_of(settings)) as listener:
+        with _listener(settings, port_of(settings)) as listener:
             structlog.get_logger().info("service.starting", port=listener.getsockname()[1])
             server.run(sockets=[listener])
     except OSError as error:
@@ -137,10 +141,7 @@ def claim_port(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Connections inherit it from the listener; later they are out of reach.
-            milliseconds = round(UNREAD_LIMIT.total_seconds() * 1000)
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        _end_unread_connections(listener)
         listener.bind(address)
     except OSError:
         listener.close()
@@ -148,11 +149,47 @@ def claim_port(host: str, port: int) -> socket.socket:
     return listener
 
 
+def inherited_listener(descriptor: int) -> socket.socket:
+    """The socket that whoever started this process listens on: connections wait there while nobody accepts them.
+
+    Raises:
+        OSError: the descriptor is no listening socket.
+    """
+    listener = socket.socket(fileno=descriptor)
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.detach()
+        raise OSError(f"file descriptor {descriptor} (RATCHET_LISTEN_FD) is no listening socket")
+    listener.set_inheritable(False)
+    _end_unread_connections(listener)
+    return listener
+
+
+def _listener(settings: Settings, port: int) -> socket.socket:
+    if settings.listen_fd is not None:
+        return inherited_listener(settings.listen_fd)
+    return claim_port(settings.host, port)
+
+
+def _end_unread_connections(listener: socket.socket) -> None:
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it from the listener; later they are out of reach.
+        milliseconds = round(UNREAD_LIMIT.total_seconds() * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
 class GracefulServer(uvicorn.Server):
-    """uvicorn with two habits changed: a stop is announced to the app, and a stop that was asked for is no failure."""
+    """uvicorn with its end changed: it is announced, nobody is cut off, and one that was asked for is no failure."""
+
+    def __init__(self, config: uvicorn.Config, *, drain: timedelta = timedelta(0)) -> None:
+        super().__init__(config)
+        self._drain = drain.total_seconds()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, let the app say goodbye on those it has, then end them."""
+        """Say that it is leaving, then take no more connections, let the app say goodbye on those it has, end them."""
+        self.lifespan.state[LEAVING] = True
+        # Whoever keeps a connection for the next request is told to make a new one for it, which finds the successor.
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        await asyncio.sleep(self._drain)
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -160,7 +197,16 @@ class GracefulServer(uvicorn.Server):
         stopping = self.lifespan.state.get(STOPPING)
         if stopping is not None:
             await stopping()
+        await self._hear_the_last_ones()
         await super().shutdown(sockets)
+
+    async def _hear_the_last_ones(self) -> None:
+        """A connection that was accepted a moment ago has sent nothing yet; it would be closed without an answer."""
+        deadline = asyncio.get_running_loop().time() + FIRST_REQUEST_LIMIT.total_seconds()
+        while any(getattr(one, "cycle", one) is None for one in self.server_state.connections):
+            if asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(0.01)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or Ctrl-C."""

@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     sockets_total: Annotated[int, Field(ge=1)] = 20_000
 
     host: str = "127.0.0.1"
+    listen_fd: Annotated[int, Field(ge=3)] | None = None
+    drain: Duration = timedelta(0)
     api_port: Port = 8080
     notifier_port: Port = 8081
     executor_port: Port = 8082

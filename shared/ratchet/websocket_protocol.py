@@ -1,5 +1,6 @@
 """uvicorn's websocket with one habit changed: its last word arrives, also at a client that is still sending."""
 
+from asyncio import BaseTransport
 from datetime import timedelta
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -16,6 +17,11 @@ class LingeringWebSocket(WebSocketsSansIOProtocol):
     """
 
     _is_lingering = False
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """A process that is leaving asks for the end of connections; a handshake with that in it would fail."""
+        super().connection_made(transport)
+        self.default_headers = [header for header in self.default_headers if header[0] != b"connection"]
 
     def data_received(self, data: bytes) -> None:
         """What comes after the end means nothing any more."""

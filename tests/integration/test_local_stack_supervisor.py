@@ -1,7 +1,9 @@
 """Services are kept alive, their pids are published, and everything about a failure is said."""
 
+import dataclasses
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -182,3 +184,58 @@ def test_in_the_foreground_every_ending_signal_ends_it_in_good_order(tmp_path, n
     assert process.returncode == 0
     assert "Stopped. The data is kept" in output
     assert not (root / "env").exists()
+
+
+HANDED_A_SOCKET = """
+import os, signal, socket, sys
+listener = socket.socket(fileno=int(os.environ["RATCHET_LISTEN_FD"]))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+while True:
+    connection, _ = listener.accept()
+    connection.recv(1000)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\n\\r\\n")
+    connection.close()
+"""
+
+
+def keeping_its_port(program: str) -> Service:
+    return dataclasses.replace(service("kept", program), keeps_port=True)
+
+
+def test_a_service_whose_port_is_kept_refuses_nobody_while_one_process_follows_another(tmp_path):
+    kept = keeping_its_port(HANDED_A_SOCKET)
+    with Supervisor(tmp_path, [kept]) as services:
+        services.wait_ready()
+        for signal_sent in (signal.SIGTERM, signal.SIGKILL):
+            pid = services.pid_of("kept")
+            os.kill(pid, signal_sent)
+            assert eventually(lambda pid=pid: services.pid_of("kept") != pid)
+            with socket.create_connection(("127.0.0.1", kept.port), timeout=10) as waiting:
+                waiting.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                assert waiting.recv(100).startswith(b"HTTP/1.1 200")
+            services.wait_restarted("kept", pid)
+        services.stop_service("kept")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", kept.port), timeout=1)
+
+
+def test_a_service_that_cannot_start_lets_its_port_refuse(tmp_path):
+    kept = keeping_its_port("import sys; sys.exit(3)")
+
+    def is_refused() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", kept.port), timeout=1).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    with Supervisor(tmp_path, [kept]):
+        assert not is_refused()
+        assert eventually(is_refused, within=20)
+
+
+def test_a_port_that_somebody_else_has_is_said_at_the_start(tmp_path):
+    kept = keeping_its_port(HANDED_A_SOCKET)
+    taken = socket.create_server(("127.0.0.1", kept.port))
+    with taken, pytest.raises(StackError, match=f"cannot have port {kept.port}"):
+        Supervisor(tmp_path, [kept]).start()

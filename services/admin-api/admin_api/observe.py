@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from contextvars import ContextVar
 
 import structlog
 from ratchet.domain.trouble import trouble_of
@@ -16,6 +17,11 @@ from admin_api.problems import Problem, ProblemType, respond
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+_SLOW_SECONDS = 1.0
+
+_refreshing: ContextVar[bool] = ContextVar("refreshing", default=False)
+"""Whether an open page is bringing itself up to date, which it does every few seconds and with questions to the API."""
 
 log = structlog.get_logger()
 
@@ -35,6 +41,7 @@ class Observe:
         correlation_id = accepted_correlation_id(Headers(scope=scope).get(CORRELATION_HEADER), str(uuid.uuid4()))
         scope.setdefault("state", {})["correlation_id"] = correlation_id
         began, status = time.perf_counter(), 0
+        mark = _refreshing.set(_refreshing.get() or _is_refresh(scope))
 
         async def marked(message: Message) -> None:
             nonlocal status
@@ -55,6 +62,7 @@ class Observe:
                 await respond(problem, correlation_id)(scope, receive, marked)
             finally:
                 self._record(scope, status, time.perf_counter() - began)
+                _refreshing.reset(mark)
 
     def _problem_of(self, error: Exception) -> Problem:
         if isinstance(error, Problem):
@@ -77,4 +85,12 @@ class Observe:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(method=method, route=route, status=str(status)).inc()
         self._metrics.seconds.labels(method=method, route=route).observe(seconds)
-        log.info("http.answered", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+        # A page that only stays open says nothing, unless something is wrong.
+        is_news = not _refreshing.get() or status >= 400 or seconds > _SLOW_SECONDS
+        tell = log.info if is_news else log.debug
+        tell("http.answered", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+def _is_refresh(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["method"] == "GET" and (path.startswith("/live/") or path.endswith("/live"))

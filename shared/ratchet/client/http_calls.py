@@ -17,7 +17,8 @@ from ratchet.client.errors import InvalidCommand, Problem, ServerUnreachable
 from ratchet.messages.envelope import accepted_correlation_id
 
 PREFIX = "/api/v1"
-TRIES = 4
+TRIES = 6
+"""Enough for a service that is restarted: 3 seconds on average."""
 TIMEOUT = httpx2.Timeout(30, connect=5)
 CORRELATION_HEADER = "X-Correlation-ID"
 
@@ -155,7 +156,7 @@ def _is_passing(response: httpx2.Response) -> bool:
 
 def _asked_wait(response: httpx2.Response) -> timedelta:
     text = response.headers.get("Retry-After", "")
-    return timedelta(seconds=int(text)) if text.isdigit() and len(text) < 9 else timedelta(0)
+    return timedelta(seconds=int(text)) if text.isascii() and text.isdigit() and len(text) < 9 else timedelta(0)
 
 
 def _answer(response: httpx2.Response) -> Answer:

@@ -12,6 +12,9 @@ Check = Callable[[], Awaitable[bool]]
 
 CHECK_SECONDS = 2.0
 
+LEAVING = "leaving"
+"""In a request's state: this process was asked to stop and answers what still comes."""
+
 
 class NotReady(Exception):
     """What a check raises to say why, in words that anybody may read."""
@@ -23,7 +26,9 @@ def health_routes(registry: CollectorRegistry, checks: Mapping[str, Check]) -> l
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    async def readyz(_request: Request) -> Response:
+    async def readyz(request: Request) -> Response:
+        if request.scope.get("state", {}).get(LEAVING):
+            return JSONResponse({"ready": False, "checks": {}, "reasons": {"leaving": "asked to stop"}}, 503)
         answers = dict(zip(checks, await asyncio.gather(*map(_ask, checks.values())), strict=True))
         reasons = {name: answer for name, answer in answers.items() if isinstance(answer, str)}
         ready = all(answer is True for answer in answers.values())

@@ -62,8 +62,16 @@ async def test_repeats_are_bounded_and_spread() -> None:
     async with api.client(waits) as client:
         with pytest.raises(ServerUnreachable, match=r"http://api\.test cannot be reached .*ratchet doctor"):
             await client.get(ID)
-    assert len(api.requests) == 4
-    assert waits.seconds == pytest.approx([0.1, 0.2, 0.4])
+    assert len(api.requests) == 6
+    assert waits.seconds == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
+
+
+@pytest.mark.parametrize("nonsense", ["soon", "-1", "1.5"])
+async def test_a_wait_that_is_no_number_of_seconds_is_passed_over(nonsense: str) -> None:
+    api, waits = scripted(says(503, None, retry_after=nonsense), says(200, workflow())), Waits()
+    async with api.client(waits) as client:
+        await client.get(ID)
+    assert waits.seconds == pytest.approx([0.1])
 
 
 async def test_a_wait_that_the_server_asks_for_is_kept() -> None:
