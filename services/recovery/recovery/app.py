@@ -94,17 +94,14 @@ class _Servers:
         """How full the queue of each pool is."""
         return await read_depths(self.publisher.connection, await definitions.pools(self.pool))
 
-    def unserved(self, metrics: RecoveryMetrics) -> AwaitExecutors:
-        """What is kept aside because nobody can run it."""
-        return AwaitExecutors(PostgresUnserved(PostgresRecovery(self.pool, self.publisher)), metrics)
-
 
 async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitStack, checks: dict[str, Check]) -> None:
     servers = await _connect(settings, stack)
     store = PostgresRecovery(servers.pool, servers.publisher)
     parking = Parking(servers.pool, servers.publisher, service="recovery", parked=metrics.parked)
     look_after = LookAfter(store, metrics)
-    scan = _scan(settings, servers, look_after, metrics)
+    unserved = AwaitExecutors(PostgresUnserved(store), metrics)
+    scan = _scan(settings, servers, look_after, unserved, metrics)
     trying = KeepTrying(parking, metrics.deliveries)
     wait = WaitForStart(StartsOnTheirWay(servers.pool, servers.publisher.connection))
     handle = HandleCommand(store, metrics)
@@ -120,12 +117,14 @@ async def _start(settings: Settings, metrics: RecoveryMetrics, stack: AsyncExitS
     await servers.broker.start()
     stack.push_async_callback(stop_intake, servers.broker)
     stack.push_async_callback(background.close)
-    for name, work in _background(settings, servers, metrics).items():
+    for name, work in _background(settings, servers, unserved, metrics).items():
         background.keep(name, work)
     log.info("recovery.ready")
 
 
-def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics: RecoveryMetrics) -> RestartScan:
+def _scan(
+    settings: Settings, servers: _Servers, look_after: LookAfter, unserved: AwaitExecutors, metrics: RecoveryMetrics
+) -> RestartScan:
     metrics.scan_interval.set(settings.scan_interval.total_seconds())
     when = Interruption(
         stale_after=settings.stale_after,
@@ -135,7 +134,7 @@ def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics:
     return RestartScan(
         store=PostgresRecovery(servers.pool, servers.publisher),
         ledger=PostgresScanLedger(servers.pool),
-        unserved=servers.unserved(metrics),
+        unserved=unserved,
         look_after=look_after,
         metrics=metrics,
         rules=Rules(when, settings.recovery_concurrency),
@@ -144,7 +143,7 @@ def _scan(settings: Settings, servers: _Servers, look_after: LookAfter, metrics:
 
 
 def _background(
-    settings: Settings, servers: _Servers, metrics: RecoveryMetrics
+    settings: Settings, servers: _Servers, unserved: AwaitExecutors, metrics: RecoveryMetrics
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Everything that goes on without being asked; each runs for ever."""
     pool, publisher = servers.pool, servers.publisher
@@ -156,7 +155,7 @@ def _background(
         "audit-seal": SealAudit(sealer, metrics, waiting=sealer.unsealed).run,
         "archive": ArchiveWorkflows(PostgresArchive(pool), metrics, ages=_ages(settings)).run,
         "parked": TendParked(servers.parked, metrics).run,
-        "unserved": servers.unserved(metrics).run,
+        "unserved": unserved.run,
         "replays": SettleReplays(partial(settle_replays, pool)).run,
         "overdue": _bring_in_time(settings, servers, metrics).run,
         "scan-requests": partial(_ask_for_scans, publisher, settings),

@@ -16,6 +16,8 @@ EVERY = timedelta(seconds=2)
 AT_REST_FOR = timedelta(seconds=15)
 """An executor that is restarted is back by then."""
 SOME = 100
+TOO_LONG = timedelta(seconds=7)
+"""A look that took so long was held up by the database, and then so were the executors' signs of life."""
 
 
 class AwaitExecutors:
@@ -24,19 +26,32 @@ class AwaitExecutors:
     def __init__(self, store: UnservedStore, metrics: RecoveryMetrics) -> None:
         self._store = store
         self._metrics = metrics
+        self._out_of_touch_until = 0.0
 
     async def run(self) -> None:
         """For ever."""
+        self.lose_touch()
+        clock = asyncio.get_running_loop().time
         while True:
+            began = clock()
             try:
                 while await self.wake() == SOME:
                     pass
             except Exception as error:  # whatever it was, they are still kept aside and this runs again
+                self.lose_touch()
                 log.warning("unserved.postponed", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(EVERY.total_seconds())
+            if clock() - began > TOO_LONG.total_seconds():
+                self.lose_touch()
+
+    def lose_touch(self) -> None:
+        """The database was away, or this process stood still, or begins: executors need a moment to show themselves."""
+        self._out_of_touch_until = asyncio.get_running_loop().time() + AT_REST_FOR.total_seconds()
 
     async def set_aside(self) -> int:
         """Keep apart what nothing will move because nobody can run it; how many were not yet. Safe to repeat."""
+        if asyncio.get_running_loop().time() < self._out_of_touch_until:
+            return 0
         async with self._store.transaction() as transaction:
             number = await transaction.set_aside(older_than=AT_REST_FOR)
         if number:

@@ -156,3 +156,14 @@ async def test_a_dead_letter_of_a_workflow_that_nobody_can_run_is_kept_for_when_
     await arrives(stage.pool, "with-again", CHAIN)
     await stage.unserved().wake()
     assert stage.listener.commands(claim.workflow_id) == [command_id]
+
+
+async def test_after_an_outage_executors_get_a_moment_to_show_themselves(
+    stage: RecoveryStage, gone: PostgresPresence
+) -> None:
+    held = await stage.begin()
+    await stage.age(held.workflow_id, MINUTE)
+    awaiting = stage.unserved()
+    awaiting.lose_touch()
+    assert await awaiting.set_aside() == 0
+    assert await stage.unserved().set_aside() == 1
