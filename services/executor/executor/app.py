@@ -137,7 +137,7 @@ async def _start(
     known = (name, rules, servers, store, presence, present)
     parts = _Parts(*known, holdings, outlet, http, reach, dependencies, threads, parking)
     trying = KeepTrying(parking, metrics.deliveries)
-    _subscribe(settings, servers.broker, _pipeline(settings, registry, metrics, rules, parts), trying)
+    _subscribe(settings, servers.broker, _pipeline(settings, registry, metrics, parts), trying)
     background = Background(metrics.background)
     stack.push_async_callback(background.close)
     checks.update(consumer_checks(servers.pool, servers.publisher, servers.broker, trying))
@@ -194,10 +194,10 @@ def _background(
 
 
 def _pipeline(
-    settings: Settings, registry: Registry, metrics: ExecutorMetrics, rules: Rules, parts: _Parts
+    settings: Settings, registry: Registry, metrics: ExecutorMetrics, parts: _Parts
 ) -> Callable[[str], StepSubscriber]:
     """The use cases, from the last one in the chain to the first; the answer makes a subscriber for a pool."""
-    store, publisher, reach = parts.store, parts.servers.publisher, parts.reach
+    store, publisher, rules, reach = parts.store, parts.servers.publisher, parts.rules, parts.reach
     run = RunWorkflow(
         store=store,
         registry=registry,
@@ -231,12 +231,12 @@ def _pipeline(
         publisher=publisher,
         metrics=metrics,
         slots=settings.prefetch,
+        patience=settings.delivery_time,
     )
     wait = WaitForStart(StartsOnTheirWay(parts.servers.pool, publisher.connection))
     drive = DriveStep(store=store, resume=resume, wait=wait, publisher=publisher, metrics=metrics)
-    return lambda pool: StepSubscriber(
-        start=start, drive=drive, resume=resume, holdings=parts.holdings, parking=parts.parking, pool=pool, reach=reach
-    )
+    shared = partial(StepSubscriber, start=start, drive=drive, resume=resume, holdings=parts.holdings, reach=reach)
+    return lambda pool: shared(parking=parts.parking, pool=pool)
 
 
 async def _dependencies(

@@ -38,6 +38,8 @@ class Delivery:
 
     async def acknowledge(self) -> None:
         """Let go of the message before the end; the claim's lease is all that holds the workflow then."""
-        if self.can_be_rejected:
+        if self.is_shared:
+            await self.acknowledge_message()
+        elif not self.is_acknowledged:
             await self.acknowledge_message()
             self.is_acknowledged = True

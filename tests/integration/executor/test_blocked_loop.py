@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from local_stack.servers import RunningServers
@@ -114,6 +114,29 @@ def impatient(broker: RunningServers) -> Iterator[RunningServers]:
     yield broker
     rabbitmqctl(broker, "eval", setting.format("consumer_timeout", 1800000))
     rabbitmqctl(broker, "eval", setting.format("channel_tick_interval", 60000))
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_array_of_long_running_workflows_is_let_go_when_all_are_stored(site: Site) -> None:
+    site.start("executor", PREFETCH="4")
+    first = await site.begin("crashing")
+    await site.reaches(first, "Completed")
+    ids = [uuid4() for _ in range(12)]
+    body = [{"workflowId": str(each), "definition": "patient", "ownerId": "sarah", "input": {}} for each in ids]
+    await site.publish("workflow.start", body)
+
+    async def all_run() -> bool:
+        return site.counted_effects()["long_one"] == len(ids)
+
+    await until("all members to run, though only four have a place at once", all_run)
+    # Twice the broker's patience: with anything left unacknowledged it would close the channel by then.
+    await passes(site, seconds=7)
+    site.gate.touch()
+    for workflow in ids:
+        await site.reaches(workflow, "Completed")
+    assert site.counted_effects()["long_one"] == len(ids)
+    assert await site.count(RECOVERIES) == 0
+    assert '"message.let_go"' not in (site.folder / "executor-0.log").read_text()
 
 
 @pytest.mark.usefixtures("impatient")
