@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from ratchet.domain.errors import RatchetError
 from ratchet.domain.workflow import FailureKind
 from ratchet.messages.commands import Name, WireModel
 from ratchet.settings import parse_duration
@@ -43,12 +45,43 @@ class FailedFilter(WireModel):
     group: Name | None = Field(None, description="Fingerprint of a failure group.")
 
 
+MAX_SELECTED = 1000
+"""How many workflows a bulk recovery may name one by one."""
+
+MAX_RATE = 1000
+"""The most that a bulk recovery may be asked to begin in a second."""
+
+
+class UnknownGroup(RatchetError):
+    """The filter names a failure group that no failed workflow belongs to, or ever belonged to."""
+
+
+class SelectionChanged(RatchetError):
+    """Another number of workflows is meant than was expected; nothing was begun."""
+
+    def __init__(self, total: int, expected: int) -> None:
+        super().__init__(f"{total} workflows are meant now, not {expected}")
+        self.total = total
+
+
 @dataclass(frozen=True, slots=True)
 class BulkOrder:
-    """Recover every failed workflow that the filter means; who wants it, and why."""
+    """Recover every failed workflow that the filter means, or these very ones; who wants it, and why.
+
+    With `expected` only if it is so many; at most `rate` of them in a second.
+    """
 
     wanted: FailedFilter
     actor: str
     reason: str
     canary: int
     correlation_id: str
+    workflow_ids: tuple[UUID, ...] = ()
+    expected: int | None = None
+    rate: int | None = None
+
+    def selection(self) -> dict[str, Any]:
+        """What is meant, for whoever reads of it: a filter, the ids, or all."""
+        if self.workflow_ids:
+            return {"workflowIds": [str(each) for each in self.workflow_ids]}
+        return self.wanted.model_dump(mode="json", by_alias=True, exclude_none=True) or {"all": True}

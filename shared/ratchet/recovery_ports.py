@@ -80,6 +80,7 @@ class BulkRequest:
     reason: str
     canary: int
     correlation_id: str
+    rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

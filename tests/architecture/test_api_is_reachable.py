@@ -50,7 +50,7 @@ VERBS = {
     "listFailureGroups": ("groups",),
     "getOverview": ("overview",),
     "previewRestore": ("preview", ID),
-    "recoverMany": ("bulk", "start", "--reason", "r", "--yes"),
+    "recoverMany": ("bulk", "start", "--all", "--reason", "r", "--yes"),
     "listBulkRecoveries": ("bulk", "list"),
     "getBulkRecovery": ("bulk", "status", ID),
     "cancelBulkRecovery": ("bulk", "cancel", ID, "--reason", "r"),

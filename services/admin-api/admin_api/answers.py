@@ -288,3 +288,9 @@ class Page(View, Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+
+
+class FailureGroups(Page[FailureGroup]):
+    """One page of failure groups."""
+
+    total: int = Field(description="How many failed workflows match, in all groups together.")

@@ -71,10 +71,11 @@ class BulkSummary(View):
     recovery_id: UUID
     state: BulkState
     detail: str | None = Field(description="Why it was stopped or cancelled.")
-    filter: dict[str, Any]
+    filter: dict[str, Any] = Field(description="As it was asked for; `workflowIds` or `all` where that was meant.")
     actor: str
     reason: str
     canary: int
+    rate: int | None
     requested_at: datetime
     finished_at: datetime | None
     total: int

@@ -86,7 +86,7 @@ class RestartScan:
             await self._unserved.set_aside()
             counts = await self._scan(when, may_rescue)
             await self._ledger.scanned(counts)
-        await self._senses.observe()
+        await self._observe()
         self._metrics.scans.labels("paused" if may_rescue == 0 else "done").inc()
         self._metrics.last_scan.set_to_current_time()
         if counts != ScanCounts():
@@ -99,6 +99,13 @@ class RestartScan:
                 held_back=counts.held_back,
             )
         return counts
+
+    async def _observe(self) -> None:
+        """What is only counted for dashboards never makes a scan that was done be done again."""
+        try:
+            await self._senses.observe()
+        except Exception as error:  # whatever it was, the next scan counts again
+            log.warning("scan.not_counted", error=f"{type(error).__name__}: {error}")
 
     async def _consult_breaker(self) -> int | None:
         before, evidence, now = await self._ledger.breaker()

@@ -31,6 +31,7 @@ class RunBulk:
         self._store = store
         self._metrics = metrics
         self._rate = rate
+        self._not_before: dict[UUID, float] = {}
         begin(metrics.bulk_ended, BulkState)
         begin(metrics.bulk_items, ItemOutcome)
 
@@ -42,7 +43,8 @@ class RunBulk:
             try:
                 running = await self._store.running()
                 self._metrics.bulk_running.set(len(running))
-                done = sum([await self.advance(bulk_id) for bulk_id in running])
+                due = [bulk_id for bulk_id in running if self._not_before.get(bulk_id, 0.0) <= clock()]
+                done = sum([await self.advance(bulk_id) for bulk_id in due])
             except Exception as error:  # whatever it was, what was committed is kept and this runs again
                 log.warning("bulk.postponed", error=f"{type(error).__name__}: {error}")
             pause = done / self._rate if done else PAUSE.total_seconds()
@@ -63,10 +65,14 @@ class RunBulk:
                 case End() as end:
                     await transaction.end_bulk(bulk, end.state, end.detail)
                 case Start(limit):
-                    items = await transaction.pending_items(bulk_id, limit=min(limit, CHUNK))
+                    slowly = CHUNK if bulk.rate is None else min(CHUNK, bulk.rate)
+                    items = await transaction.pending_items(bulk_id, limit=min(limit, slowly))
+                    if bulk.rate is not None:
+                        self._not_before[bulk_id] = asyncio.get_running_loop().time() + len(items) / bulk.rate
                     results = [await _recover(transaction, bulk, item) for item in items]
                     await transaction.keep_items(bulk_id, results)
         if end is not None:
+            self._not_before.pop(bulk_id, None)
             self._metrics.bulk_ended.labels(end.state.value).inc()
             log.info("bulk.ended", bulk_id=str(bulk_id), state=end.state.value, detail=end.detail)
         for result in results:
@@ -77,7 +83,7 @@ class RunBulk:
 async def _recover(transaction: BulkTransaction, bulk: BulkRequest, item: BulkItem) -> ItemResult:
     row = await transaction.lock(item.workflow_id)
     if row is None:
-        return ItemResult(item, ItemOutcome.SKIPPED, "It is archived")
+        return ItemResult(item, ItemOutcome.SKIPPED, "It is archived, or there is none")
     facts = await gather_facts(transaction, row)
     decision = await heed_presence(transaction, row, plan.recover(facts))
     if isinstance(decision, plan.Refusal) and row.status is not WorkflowStatus.FAILED:

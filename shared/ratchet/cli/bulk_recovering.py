@@ -21,6 +21,7 @@ from ratchet.cli.screen import Screen
 from ratchet.cli.tables import more
 from ratchet.cli.upkeep_tables import bulk_table, filter_text, groups_table, items_table
 from ratchet.client import BulkItem, BulkProgress, BulkRecovery, Client
+from ratchet.client.errors import InvalidCommand
 from ratchet.client.filters import criteria_of
 from ratchet.domain.bulk_recovery import DEFAULT_CANARIES, MAX_CANARIES, BulkState, ItemOutcome
 
@@ -39,6 +40,10 @@ Canary = Annotated[
     ),
 ]
 
+Rate = Annotated[
+    int | None, Parameter(validator=Number(gte=1, lte=1000), help="At most so many in a second, if not fewer anyway.")
+]
+
 
 async def preview(*, chosen: FailedOptions = NO_CHOICE, caller: Caller = NO_CALLER) -> ExitCode:
     """Show how many failed workflows would be recovered, and by what they failed. Nothing is done."""
@@ -48,7 +53,7 @@ async def preview(*, chosen: FailedOptions = NO_CHOICE, caller: Caller = NO_CALL
     lines: list[RenderableType] = [Text.assemble((f"{seen.total} workflows", "bold"), ": ", filter_text(criteria))]
     if seen.total:
         lines.append(groups_table(seen.groups))
-        command = " ".join(["ratchet bulk start", *chosen.words(), f"--expect {seen.total} --reason …"])
+        command = " ".join(["ratchet bulk start", *(chosen.words() or ["--all"]), f"--expect {seen.total} --reason …"])
         lines.append(Text(f"Begin it: {command}", style="dim"))
     caller.screen().answer({"filter": criteria, **seen.to_json()}, *lines)
     return ExitCode.DONE
@@ -58,7 +63,10 @@ async def start(
     *,
     reason: NeededReason,
     chosen: FailedOptions = NO_CHOICE,
+    workflow: Annotated[list[UUID] | None, Parameter(negative="")] = None,
+    everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
     canary: Canary = DEFAULT_CANARIES,
+    rate: Rate = None,
     expect: int | None = None,
     yes: Annotated[bool, Parameter(negative="")] = False,
     watch: Watch = False,
@@ -68,21 +76,37 @@ async def start(
 
     Parameters
     ----------
+    workflow
+        These very workflows instead of a filter; give it once for each.
+    everything
+        Every failed workflow, where no filter is given.
     expect
         How many they are, as `ratchet bulk preview` said; with any other number nothing is begun.
     yes
         Do not ask, however many they are.
     """
-    screen, filters = caller.screen(), chosen.filter()
+    screen, filters, ids = caller.screen(), chosen.filter(), tuple(workflow or ())
+    if [bool(chosen.words()), bool(ids), everything].count(True) != 1:
+        raise InvalidCommand("Say which are meant: options that choose some, --workflow ID (once for each), or --all")
     async with open_client(caller) as client:
-        total = (await client.bulk.preview(filters)).total
+        total = len(set(ids)) or (await client.bulk.preview(filters)).total
         if total == 0:
             screen.remark(Text("No failed workflow matches, so nothing was begun.", style="yellow"))
             return ExitCode.REFUSED
         if not await agreed(total, expect=expect, yes=yes, screen=screen):
             screen.remark(Text("That is another number, so nothing was begun.", style="yellow"))
             return ExitCode.REFUSED
-        begun = await client.bulk.start(filters, reason=reason, canary=canary)
+        # Compared again where the selection is settled; with --yes it is whatever it is by then.
+        expected = None if yes and expect is None and not everything else total
+        begun = await client.bulk.start(
+            filters,
+            reason=reason,
+            workflow_ids=ids,
+            everything=everything,
+            expected=expected,
+            canary=canary,
+            rate=rate,
+        )
         if watch:
             return await _watch(client, begun.recovery_id, screen)
         hint = Text(f"Follow it: ratchet bulk watch {begun.recovery_id}", style="dim")

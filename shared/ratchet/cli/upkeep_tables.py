@@ -101,7 +101,10 @@ def items_table(items: Iterable[BulkItem]) -> Table:
 
 def filter_text(chosen: Mapping[str, object]) -> Text:
     """Which failed workflows are meant, in one line."""
-    return plain(" ".join(f"{name}={value}" for name, value in chosen.items()) or "every failed workflow")
+    if isinstance(ids := chosen.get("workflowIds"), list):
+        return plain(f"{len(ids)} workflows by their ids")
+    named = {name: value for name, value in chosen.items() if name != "all"}
+    return plain(" ".join(f"{name}={value}" for name, value in named.items()) or "every failed workflow")
 
 
 def parked_table(items: Iterable[ParkedMessage]) -> Table:

@@ -2,7 +2,7 @@
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from ratchet.domain.bulk_recovery import DEFAULT_CANARIES, ItemOutcome
 
 PATH = "/admin/recoveries"
 LOOK = timedelta(seconds=1)
+GROUPS_SHOWN = 1000
+"""A preview shows no more groups than this; its total counts the workflows of all."""
 
 
 class BulkRecoveries:
@@ -26,28 +28,46 @@ class BulkRecoveries:
     async def preview(self, filters: FailedFilter | None = None) -> BulkPreview:
         """How many failed workflows the filter means now, and by what they failed. Nothing is done."""
         groups: builtins.list[FailureGroup] = []
+        total: int | None = None
         where: Where | None = Where(limit=200)
-        while where is not None:
+        while where is not None and len(groups) < GROUPS_SHOWN:
             page = await self._asking.page(
                 FailureGroup, "/admin/failure-groups", criteria_of(filters or FailedFilter()), where
             )
             groups += page.items
+            told = page.to_json().get("total")
+            total = told if total is None and isinstance(told, int) else total
             where = None if page.next_cursor is None else Where(page.next_cursor, 200)
-        return BulkPreview(total=sum(group.count for group in groups), groups=tuple(groups))
+        # A server of an older version says only how many are in each group.
+        counted = sum(group.count for group in groups)
+        return BulkPreview(total=counted if total is None else total, groups=tuple(groups))
 
     async def start(
         self,
-        filters: FailedFilter,
+        filters: FailedFilter | None = None,
         *,
         reason: str,
+        workflow_ids: Sequence[UUID] = (),
+        everything: bool = False,
+        expected: int | None = None,
         canary: int = DEFAULT_CANARIES,
+        rate: int | None = None,
         idempotency_key: str | None = None,
     ) -> BulkStarted:
-        """Recover every failed workflow that the filter means now; the selection is frozen.
+        """Recover every failed workflow that the filter means now, or these, or `everything`; the selection is frozen.
 
-        Nothing beyond the first `canary` begins before all of those are verified (0: no canaries); a relapse stops it.
+        With `expected` (which `everything` needs) nothing is begun if they are another number. Nothing beyond the first
+        `canary` begins before all of those are verified (0: no canaries); a relapse stops it. At most `rate` in a
+        second, where the platform's own limit is not lower.
         """
-        body = {"filter": criteria_of(filters), "reason": reason, "canary": canary}
+        body: dict[str, object] = {"expected": expected, "reason": reason, "canary": canary, "rate": rate}
+        if workflow_ids:
+            body["workflowIds"] = [str(each) for each in workflow_ids]
+        if everything:
+            body["all"] = True
+        criteria = criteria_of(filters or FailedFilter())
+        if criteria or not (workflow_ids or everything):
+            body["filter"] = criteria
         return await self._asking.post(BulkStarted, PATH, body, idempotency_key)
 
     async def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[BulkRecovery]:

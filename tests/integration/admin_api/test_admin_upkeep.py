@@ -147,7 +147,17 @@ async def test_a_bulk_recovery_can_be_cancelled_once(api: httpx2.AsyncClient, ro
         {"filter": {}},
         {"filter": {}, "reason": "  "},
         {"filter": {"colour": "red"}, "reason": "r"},
-        {"filter": {}, "reason": "r", "canary": -1},
+        {"filter": {"step": "s"}, "reason": "r", "canary": -1},
+        {"filter": {"step": "s"}, "reason": "r", "canary": int("9" * 4000)},
+        {"filter": {"step": "s"}, "reason": "r", "rate": 0},
+        {"filter": {"step": "s"}, "reason": "r", "expected": -1},
+        {"filter": {"step": "s"}, "reason": "r", "expected": 2**31},
+        {"filter": {"step": "s"}, "reason": "r", "all": True, "expected": 1},
+        {"filter": {}, "reason": "r", "expected": 1},
+        {"all": True, "reason": "r"},
+        {"workflowIds": [], "reason": "r"},
+        {"workflowIds": ["x"], "reason": "r"},
+        {"workflowIds": [str(uuid.UUID(int=n)) for n in range(1001)], "reason": "r"},
         {"reason": "r"},
     ],
 )
@@ -156,6 +166,73 @@ async def test_a_bulk_recovery_needs_a_reason_and_a_filter_that_is_one(
 ) -> None:
     assert (await api.post("/api/v1/admin/recoveries", json=body, headers=ADMIN)).status_code == 422
     assert await rows.pool.fetchval("SELECT count(*) FROM bulk_recoveries") == 0
+
+
+async def test_a_canary_count_of_thousands_of_digits_is_a_mistake_and_no_failure(api: httpx2.AsyncClient) -> None:
+    body = b'{"filter": {"step": "s"}, "reason": "r", "canary": ' + b"9" * 5000 + b"}"
+    headers = ADMIN | {"Content-Type": "application/json"}
+    assert (await api.post("/api/v1/admin/recoveries", content=body, headers=headers)).status_code in {400, 422}
+
+
+async def test_another_number_than_expected_begins_nothing_and_is_told(api: httpx2.AsyncClient, rows: Rows) -> None:
+    for _ in range(3):
+        await stopped_at_survey(rows)
+    for meant in ({"filter": {"step": "survey"}}, {"all": True}):
+        body = {**meant, "expected": 2, "reason": "r"}
+        answer = await api.post("/api/v1/admin/recoveries", json=body, headers=ADMIN | {"Idempotency-Key": "k"})
+        problem = answer.json()
+        assert (answer.status_code, problem["type"], problem["total"]) == (
+            *(409, "urn:ratchet:problem:selection-changed"),
+            3,
+        )
+        assert await rows.pool.fetchval("SELECT count(*) FROM bulk_recoveries") == 0
+        body["expected"] = 3
+        begun = await api.post("/api/v1/admin/recoveries", json=body, headers=ADMIN | {"Idempotency-Key": "k"})
+        assert (begun.status_code, begun.json()["total"]) == (202, 3)
+        await rows.pool.execute("DELETE FROM bulk_recoveries")
+        await rows.pool.execute("DELETE FROM idempotency_keys")
+
+
+async def test_a_group_that_there_is_not_is_unknown(api: httpx2.AsyncClient, rows: Rows) -> None:
+    body = {"filter": {"group": "nothing"}, "reason": "r"}
+    answer = await api.post("/api/v1/admin/recoveries", json=body, headers=ADMIN)
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:ratchet:problem:unknown-group")
+    assert await rows.pool.fetchval("SELECT count(*) FROM bulk_recoveries") == 0
+
+
+async def test_a_list_of_ids_is_a_selection(api: httpx2.AsyncClient, rows: Rows) -> None:
+    chosen = [str(await stopped_at_survey(rows)) for _ in range(2)]
+    await stopped_at_survey(rows)
+    body = {"workflowIds": [chosen[1], chosen[0], chosen[1]], "expected": 2, "reason": "r", "rate": 7}
+    answer = await api.post("/api/v1/admin/recoveries", json=body, headers=ADMIN)
+    assert (answer.status_code, answer.json()["total"]) == (202, 2), answer.text
+    seen = (await api.get(answer.headers["Location"], headers=ADMIN)).json()
+    assert [item["workflowId"] for item in seen["items"]] == [chosen[1], chosen[0]]
+    assert (seen["filter"], seen["rate"]) == ({"workflowIds": [chosen[1], chosen[0]]}, 7)
+
+
+async def test_the_audit_says_what_a_bulk_recovery_meant_from_its_beginning_to_its_end(
+    api: httpx2.AsyncClient, rows: Rows
+) -> None:
+    await stopped_at_survey(rows)
+    all_of_them = {"all": True, "expected": 1, "reason": "r"}
+    for body, meant in ((BULK, BULK["filter"]), (all_of_them, {"all": True})):
+        location = (await api.post("/api/v1/admin/recoveries", json=body, headers=ADMIN)).headers["Location"]
+        await api.post(f"{location}/cancel", json={"reason": "enough"}, headers=ADMIN)
+        told = [entry for entry in await rows.audit() if entry["action"] == "bulk-recover"][-2:]
+        assert [(entry["outcome"], orjson.loads(entry["after"])["filter"]) for entry in told] == [
+            ("requested", meant),
+            ("cancelled", meant),
+        ]
+
+
+async def test_the_number_of_what_matches_does_not_depend_on_how_many_groups_are_shown(
+    api: httpx2.AsyncClient, rows: Rows
+) -> None:
+    for number in range(5):
+        await rows.workflow(status="Failed", current_step="charge", failure_class=f"Error{number}")
+    page = (await api.get("/api/v1/admin/failure-groups", params={"limit": 2}, headers=SUPPORT)).json()
+    assert (len(page["items"]), page["total"]) == (2, 5)
 
 
 # --- audit ------------------------------------------------------------------------------------------------------------

@@ -126,10 +126,30 @@ async def test_a_bulk_recovery_begins_with_the_filter_the_reason_and_the_canarie
     assert path == "/api/v1/admin/recoveries"
     assert body == {
         "filter": {"step": "reserve", "olderThan": "5m"},
+        "expected": 3,
         "reason": "The bank is back",
         "canary": 2,
     }
     assert key
+
+
+@pytest.mark.parametrize("canary", ["9" * 5000, "1001", "-1", "²", "a few"])
+async def test_a_count_of_canaries_that_is_none_is_asked_for_again(
+    browser: httpx2.AsyncClient, rows: Rows, told: Told, canary: str
+) -> None:
+    await rows.workflow(status="Failed", failure_class="E")
+    answer = await submit(browser, "/bulk/new", "/bulk", reason="r", confirm="1", canary=canary)
+    assert answer.status_code == 422
+    assert told.posts == []
+
+
+async def test_without_a_filter_all_are_meant_and_said_to_be(
+    browser: httpx2.AsyncClient, rows: Rows, told: Told
+) -> None:
+    await rows.workflow(status="Failed", failure_class="E")
+    await submit(browser, "/bulk/new", "/bulk", reason="r", confirm="1", canary="5")
+    [(_path, body, _key)] = told.posts
+    assert body == {"all": True, "expected": 1, "reason": "r", "canary": 5}
 
 
 async def test_a_run_is_shown_as_far_as_it_is_and_tells_when_it_stopped_itself(

@@ -164,6 +164,39 @@ async def test_without_canaries_everybody_starts_at_once(stage: RecoveryStage, r
     assert await stage.bulk().advance(bulk_id) == 4
 
 
+async def test_a_batch_with_a_rate_of_its_own_begins_no_more_than_that_in_a_second(
+    stage: RecoveryStage, requests: BulkRequests
+) -> None:
+    for _ in range(4):
+        await stage.failed_at("a")
+    slow = BulkOrder(FailedFilter(step="a"), "ada", "r", canary=0, correlation_id="c", rate=2)
+    bulk_id = await asked(requests, slow)
+    assert await stage.bulk().advance(bulk_id) == 2
+    running = asyncio.create_task(stage.bulk().run())
+
+    async def all_begun() -> bool:
+        return len(await begun(stage, bulk_id)) == 4
+
+    await until("the rest to be started", all_begun, seconds=10)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_named_workflows_that_are_not_failed_are_left_alone_and_said_to_be(
+    stage: RecoveryStage, requests: BulkRequests
+) -> None:
+    failed, done = await stage.failed_at("a"), (await stage.completed()).workflow_id
+    named = BulkOrder(FailedFilter(), "ada", "r", 0, "c", workflow_ids=(failed, done, uuid4()))
+    bulk_id = await asked(requests, named)
+    await stage.bulk().advance(bulk_id)
+    items, _more = await requests.items(bulk_id, outcome=None, after=0, limit=10)
+    assert [(item.outcome.value, item.detail) for item in items] == [
+        ("started", None),
+        ("skipped", "It is Completed by now"),
+        ("skipped", "It is archived, or there is none"),
+    ]
+
+
 async def test_a_cancelled_batch_starts_nothing_more(stage: RecoveryStage, requests: BulkRequests) -> None:
     for _ in range(4):
         await stage.failed_at("a")

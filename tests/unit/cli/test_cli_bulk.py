@@ -16,7 +16,7 @@ from tests.unit.cli.scripted import problem, says
 
 ID = "0b2f6a50-8c1e-4a36-9df2-52a1a7a1f0aa"
 WORKFLOW = "7f0d6c1e-3f5e-4c0a-8a53-0f2b6a508c1e"
-START = ("bulk", "start", "--reason", "the bank is back")
+START = ("bulk", "start", "--step", "charge_card", "--reason", "the bank is back")
 
 
 def group(count: int, name: str = "a1b2") -> dict[str, Any]:
@@ -95,11 +95,36 @@ def test_a_start_sends_filter_reason_and_canaries(shell: Shell) -> None:
     assert ended.code == 0
     [request] = shell.api.sent("POST")
     assert json.loads(request.content) == {
-        "filter": {"definition": "order-fulfilment", "olderThan": "900.000s"},
+        "filter": {"definition": "order-fulfilment", "step": "charge_card", "olderThan": "900.000s"},
+        "expected": 3,
         "reason": "the bank is back",
         "canary": 2,
     }
     assert f"ratchet bulk watch {ID}" in ended.out
+
+
+def test_everything_is_recovered_only_where_that_is_said(shell: Shell) -> None:
+    matching(shell, 3)
+    ended = shell("bulk", "start", "--reason", "r", "--yes")
+    assert ended.code == 2
+    assert "--all" in ended.err
+    assert shell.api.sent("POST") == []
+    assert shell("bulk", "start", "--reason", "r", "--yes", "--all").code == 0
+    [request] = shell.api.sent("POST")
+    assert json.loads(request.content) == {"all": True, "expected": 3, "reason": "r", "canary": 5}
+
+
+def test_workflows_can_be_named_one_by_one(shell: Shell) -> None:
+    matching(shell, 3)
+    assert shell("bulk", "start", "--reason", "r", "--workflow", WORKFLOW, "--expect", "1", "--rate", "2").code == 0
+    [request] = shell.api.sent("POST")
+    told = {"workflowIds": [WORKFLOW], "expected": 1, "reason": "r", "canary": 5, "rate": 2}
+    assert json.loads(request.content) == told
+
+
+def test_the_number_is_the_servers_also_beyond_what_is_shown(shell: Shell) -> None:
+    shell.answers("GET /admin/failure-groups", says(200, {"items": [group(3)], "nextCursor": None, "total": 6044}))
+    assert "6044 workflows" in shell("bulk", "preview").out
 
 
 def test_nothing_begins_when_another_number_was_expected(shell: Shell) -> None:

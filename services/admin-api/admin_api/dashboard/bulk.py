@@ -2,6 +2,7 @@
 
 import hashlib
 
+from ratchet.domain.bulk_recovery import DEFAULT_CANARIES, MAX_CANARIES
 from starlette.responses import RedirectResponse, Response
 
 from admin_api.dashboard.inbox import filters_of
@@ -11,7 +12,6 @@ from admin_api.dashboard.visit import Visit, new_key
 RUNS = "/admin/recoveries"
 PAGE = 50
 GROUPS_SHOWN = 200
-DEFAULT_CANARIES = 5
 
 
 async def runs(visit: Visit) -> Response:
@@ -31,8 +31,10 @@ async def begin(visit: Visit) -> Response:
     total, _groups = await _matching(visit, filters)
     problem = _mistake(visit.form, total)
     if problem is None:
+        which = {"filter": filters} if filters else {"all": True}
         body = {
-            "filter": filters,
+            **which,
+            "expected": total,
             "reason": visit.form["reason"],
             "canary": int(visit.form.get("canary") or DEFAULT_CANARIES),
         }
@@ -91,15 +93,12 @@ async def _plan(visit: Visit, filters: Json, *, problem: Json | None = None) -> 
 
 async def _matching(visit: Visit, filters: Json) -> tuple[int, list[Json]]:
     """How many workflows match now, and by what they failed."""
-    total, groups, cursor = 0, [], None
-    while True:
-        query = filters | {"limit": GROUPS_SHOWN, "cursor": cursor}
-        page = await visit.api.get("/admin/failure-groups", query)
-        groups += page["items"]
-        total += sum(group["count"] for group in page["items"])
-        cursor = page["nextCursor"]
-        if cursor is None or len(groups) >= GROUPS_SHOWN * 5:
-            return total, groups[:GROUPS_SHOWN]
+    page = await visit.api.get("/admin/failure-groups", filters | {"limit": GROUPS_SHOWN})
+    return int(page["total"]), list(page["items"])
+
+
+def _is_canary_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_CANARIES)) and int(text) <= MAX_CANARIES
 
 
 def _mistake(form: Json, total: int) -> Json | None:
@@ -111,6 +110,7 @@ def _mistake(form: Json, total: int) -> Json | None:
             "status": 409,
             "detail": f"Nothing was begun. {total} workflows match now: look again, and type that number.",
         }
-    if not form.get("canary", "5").isdecimal():
-        return {"title": "How many canaries?", "status": 422, "detail": "Give a number; 0 for none."}
+    if not _is_canary_count(form.get("canary") or str(DEFAULT_CANARIES)):
+        told = f"Give a number up to {MAX_CANARIES}; 0 for none."
+        return {"title": "How many canaries?", "status": 422, "detail": told}
     return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
-from ratchet.failed_filter import BulkOrder
+from ratchet.failed_filter import BulkOrder, FailedFilter, SelectionChanged, UnknownGroup
 from starlette.responses import Response
 
 from admin_api import cursors
@@ -38,7 +38,7 @@ _NEWEST = "-requestedAt"
     summary="Recover many failed workflows",
     status_code=202,
     response_model=BulkRequested,
-    responses=problems(*POST_PROBLEMS),
+    responses=problems(404, *POST_PROBLEMS),
 )
 async def recover_many(
     *, body: BulkRecoveryRequest, caller: CurrentCaller, key: IdempotencyKey = None, parts: With
@@ -47,8 +47,23 @@ async def recover_many(
     await parts.gate.admin(caller, action=Action.BULK_RECOVER)
 
     async def operation(bulk_id: UUID) -> Answer:
-        order = BulkOrder(body.filter, caller.sub, body.reason, body.canary, caller.correlation_id)
-        total = await parts.upkeep.bulk.freeze(bulk_id, order)
+        order = BulkOrder(
+            body.filter or FailedFilter(),
+            caller.sub,
+            body.reason,
+            body.canary,
+            caller.correlation_id,
+            workflow_ids=tuple(dict.fromkeys(body.workflow_ids or ())),
+            expected=body.expected,
+            rate=body.rate,
+        )
+        try:
+            total = await parts.upkeep.bulk.freeze(bulk_id, order)
+        except UnknownGroup as error:
+            raise Problem(ProblemType.UNKNOWN_GROUP, f"{error}. Nothing was begun.") from error
+        except SelectionChanged as error:
+            told = f"{error}. Nothing was begun: look again before you go on."
+            raise Problem(ProblemType.SELECTION_CHANGED, told, extensions={"total": error.total}) from error
         answer = BulkRequested(recovery_id=bulk_id, total=total).model_dump(mode="json", by_alias=True)
         return Answer(202, answer, location=f"{router.prefix}/{bulk_id}")
 
@@ -129,6 +144,7 @@ def _summary(view: "BulkView") -> BulkSummary:
         actor=view.actor,
         reason=view.reason,
         canary=view.canary,
+        rate=view.rate,
         requested_at=view.requested_at,
         finished_at=view.finished_at,
         total=view.total,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from admin_api import cursors
 from admin_api.access import Action
-from admin_api.answers import FailureGroup, Overview, Page
+from admin_api.answers import FailureGroup, FailureGroups, Overview
 from admin_api.authenticate import CurrentCaller
 from admin_api.bodies import StrictRoute
 from admin_api.collaborators import With
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/api/v1/admin", tags=["admin"], route_class=StrictRou
 )
 async def failure_groups(
     *, query: Annotated[GroupsQuery, Query()], caller: CurrentCaller, parts: With
-) -> Page[FailureGroup]:
+) -> FailureGroups:
     """Failed workflows that match, largest group first. Pass a `fingerprint` as `group` to list or recover its members.
 
     Alike are failures of one step with one error class and message, ids and numbers in the message aside.
@@ -29,7 +29,8 @@ async def failure_groups(
     await parts.gate.staff(caller, action=Action.LIST_FAILED)
     groups, edge = await parts.groups.page(query, after=cursors.decode_group(query.cursor), limit=query.limit)
     items = [FailureGroup.model_validate(group) for group in groups]
-    return Page(items=items, next_cursor=cursors.encode_group(edge))
+    total = await parts.groups.total(query)
+    return FailureGroups(items=items, next_cursor=cursors.encode_group(edge), total=total)
 
 
 @router.get("/overview", operation_id="getOverview", summary="How the platform stands", responses=problems(403))

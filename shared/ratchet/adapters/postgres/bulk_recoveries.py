@@ -25,7 +25,7 @@ from ratchet.recovery_ports import BulkItem, BulkRequest, ItemResult
 _RUNNING = "SELECT id FROM bulk_recoveries WHERE state = 'running' ORDER BY requested_at"
 
 _LOCK = """
-SELECT id, actor, reason, canary, correlation_id FROM bulk_recoveries
+SELECT id, actor, reason, canary, correlation_id, rate FROM bulk_recoveries
 WHERE id = $1 AND state = 'running' FOR UPDATE SKIP LOCKED
 """
 

@@ -14,7 +14,7 @@ from ratchet.adapters.postgres.recovery_tables import bulk_recoveries, bulk_reco
 from ratchet.adapters.postgres.tables import INSTANT, audit_log, workflow_instances
 from ratchet.adapters.postgres.workflow_lists import failed_conditions
 from ratchet.domain.bulk_recovery import BulkState, ItemOutcome, Progress
-from ratchet.failed_filter import BulkOrder, FailedFilter
+from ratchet.failed_filter import BulkOrder, SelectionChanged, UnknownGroup
 
 ACTION = "bulk-recover"
 
@@ -33,6 +33,7 @@ class BulkView:
     actor: str
     reason: str
     canary: int
+    rate: int | None
     total: int
     state: BulkState
     detail: str | None
@@ -62,6 +63,10 @@ class BulkRequests:
         """Keep the request with its selection, oldest failure first; how many workflows it has.
 
         Safe to repeat: under the same id the selection that was frozen first stays.
+
+        Raises:
+            UnknownGroup: the filter names a group that there is not; nothing is kept.
+            SelectionChanged: it is another number than was expected; nothing is kept.
         """
         async with self._engine.begin() as connection:
             known = await connection.scalar(select(_B.total).where(_B.id == bulk_id))
@@ -71,9 +76,14 @@ class BulkRequests:
             made = await connection.execute(_request(bulk_id, order))
             if made.rowcount == 0:
                 return int(await connection.scalar(select(_B.total).where(_B.id == bulk_id)) or 0)
-            total = (await connection.execute(_selection(bulk_id, order.wanted))).rowcount
+            await _group_exists(connection, order.wanted.group)
+            total = (await connection.execute(_selection(bulk_id, order))).rowcount
+            if order.expected not in (None, total):
+                raise SelectionChanged(total, order.expected)
             await connection.execute(update(bulk_recoveries).where(_B.id == bulk_id).values(total=total))
-            await _audit(connection, order, outcome="requested", after={"bulkId": str(bulk_id), "total": total})
+            after = {"bulkId": str(bulk_id), "total": total, "filter": order.selection()}
+            entry = {"actor": order.actor, "reason": order.reason, "correlation_id": order.correlation_id}
+            await _audit(connection, entry, outcome="requested", after=after)
             return total
 
     async def find(self, bulk_id: UUID) -> BulkView | None:
@@ -111,37 +121,54 @@ class BulkRequests:
 
     async def cancel(self, bulk_id: UUID, *, actor: str, reason: str, correlation_id: str) -> bool:
         """End it before its time; False if it was over already. What was started goes on."""
-        order = BulkOrder(FailedFilter(), actor, reason, 0, correlation_id)
         running = (_B.id == bulk_id, _B.state == BulkState.RUNNING.value)
         ended = {"state": BulkState.CANCELLED.value, "detail": reason, "finished_at": func.clock_timestamp()}
         async with self._engine.begin() as connection:
-            if (await connection.execute(update(bulk_recoveries).where(*running).values(**ended))).rowcount == 0:
+            ending = update(bulk_recoveries).where(*running).values(**ended).returning(_B.filter)
+            was = (await connection.execute(ending)).first()
+            if was is None:
                 return False
             pending = (_I.bulk_id == bulk_id, _I.outcome == ItemOutcome.PENDING.value)
             skipped = {"outcome": ItemOutcome.SKIPPED.value, "detail": "The batch was cancelled first"}
             await connection.execute(update(bulk_recovery_items).where(*pending).values(**skipped))
-            await _audit(connection, order, outcome="cancelled", after={"bulkId": str(bulk_id)})
+            after = {"bulkId": str(bulk_id), "filter": was.filter}
+            entry = {"actor": actor, "reason": reason, "correlation_id": correlation_id}
+            await _audit(connection, entry, outcome="cancelled", after=after)
             return True
 
 
 def _request(bulk_id: UUID, order: BulkOrder) -> Any:
     values = {
         "id": bulk_id,
-        "filter": order.wanted.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "filter": order.selection(),
         "actor": order.actor,
         "reason": order.reason,
         "canary": order.canary,
+        "rate": order.rate,
         "total": 0,
         "correlation_id": order.correlation_id,
     }
     return upsert(bulk_recoveries).values(**values).on_conflict_do_nothing()
 
 
-def _selection(bulk_id: UUID, wanted: FailedFilter) -> Any:
+def _selection(bulk_id: UUID, order: BulkOrder) -> Any:
     workflow = workflow_instances.c
+    if order.workflow_ids:
+        # As they were given: what became of each is told, also of those that are not Failed.
+        places = enumerate(dict.fromkeys(order.workflow_ids), 1)
+        rows = [{"bulk_id": bulk_id, "position": place, "workflow_id": each} for place, each in places]
+        return insert(bulk_recovery_items).values(rows)
     number = func.row_number().over(order_by=(workflow.failed_at, workflow.id))
-    chosen = select(literal(bulk_id, Uuid), number, workflow.id).where(*failed_conditions(wanted))
+    chosen = select(literal(bulk_id, Uuid), number, workflow.id).where(*failed_conditions(order.wanted))
     return insert(bulk_recovery_items).from_select(["bulk_id", "position", "workflow_id"], chosen)
+
+
+async def _group_exists(connection: AsyncConnection, group: str | None) -> None:
+    if group is None:
+        return
+    known = select(workflow_instances.c.id).where(workflow_instances.c.failure_fingerprint == group).limit(1)
+    if await connection.scalar(known) is None:
+        raise UnknownGroup(f"There is no failure group {group!r}")
 
 
 async def _progress(connection: AsyncConnection, bulk_ids: list[UUID]) -> dict[UUID, Progress]:
@@ -154,16 +181,8 @@ async def _progress(connection: AsyncConnection, bulk_ids: list[UUID]) -> dict[U
     return {bulk_id: Progress(**found) for bulk_id, found in counts.items()}
 
 
-async def _audit(connection: AsyncConnection, order: BulkOrder, *, outcome: str, after: dict[str, Any]) -> None:
-    entry = {
-        "actor": order.actor,
-        "action": ACTION,
-        "reason": order.reason,
-        "after": after | {"filter": order.wanted.model_dump(mode="json", by_alias=True, exclude_none=True)},
-        "outcome": outcome,
-        "correlation_id": order.correlation_id,
-    }
-    await connection.execute(insert(audit_log).values(**entry))
+async def _audit(connection: AsyncConnection, entry: dict[str, str], *, outcome: str, after: dict[str, Any]) -> None:
+    await connection.execute(insert(audit_log).values(action=ACTION, outcome=outcome, after=after, **entry))
 
 
 def _view(row: RowMapping, progress: Progress) -> BulkView:

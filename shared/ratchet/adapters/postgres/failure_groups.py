@@ -80,6 +80,12 @@ class FailureGroups:
         groups = [_group(row, cases[row[0]], trends.get(row[0], {})) for row in page if row[0] in cases]
         return groups, (page[-1][1], page[-1][0]) if len(rows) > limit else None
 
+    async def total(self, wanted: FailedFilter) -> int:
+        """How many failed workflows match, in all groups together."""
+        async with self._engine.connect() as connection:
+            query = select(func.count()).select_from(workflow_instances).where(*failed_conditions(wanted))
+            return int(await connection.scalar(query) or 0)
+
 
 async def _trends(
     connection: AsyncConnection, wanted: FailedFilter, fingerprints: Sequence[str]

@@ -51,6 +51,7 @@ bulk_recoveries = Table(
     Column("correlation_id", Text, nullable=False),
     Column("requested_at", INSTANT, nullable=False),
     Column("finished_at", INSTANT),
+    Column("rate", Integer),
 )
 
 bulk_recovery_items = Table(
