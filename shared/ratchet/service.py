@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -14,10 +15,12 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.background import lost_tasks
-from ratchet.domain.errors import InvalidDefinition, InvalidSettings
+from ratchet.domain.errors import CannotStart, InvalidDefinition, InvalidSettings
+from ratchet.domain.failure import sanitise
 from ratchet.observability.health import LEAVING
 from ratchet.observability.logging import configure_logging
 from ratchet.settings import Settings, load_settings
+from ratchet.settings_advice import advice_on
 from ratchet.websocket_protocol import LingeringWebSocket
 
 GARBAGE_THRESHOLD = 20_000
@@ -41,58 +44,82 @@ connection is ended: answers that go on for ever end only if somebody ends them.
 
 
 def run_service(name: str, build: Callable[[Settings], ASGIApp], port_of: Callable[[Settings], int]) -> int:
-    """Run until SIGTERM or Ctrl-C. Exit codes: 0 after a clean end, 2 for wrong settings, 3 when the start failed.
+    """Run until SIGTERM or Ctrl-C.
 
-    4 when a task of its own could not be kept running (see `ratchet.background`).
+    Exit codes: 0 after a clean end, 2 for wrong settings, servers that cannot be used or a port that is taken (one
+    line on standard error says which; whoever keeps the service running starts it again), 3 when the start failed
+    otherwise, 4 when a task of its own could not be kept running (see `ratchet.background`).
     """
     try:
         settings = load_settings()
         configure_logging(name, level=settings.log_level, form=settings.log_format)
-        app = build(settings)
+        for advice in advice_on(settings, os.environ):
+            structlog.get_logger().warning("settings.advice", advice=advice)
+        app = ToldStart(build(settings))
         _collect_seldom()
     except (InvalidSettings, InvalidDefinition) as error:
         sys.stderr.write(f"{name} cannot start. Check the environment:\n{error}\n")
         return EXIT_BAD_SETTINGS
-    start = _Start(app)
-    server = GracefulServer(server_config(start), drain=settings.drain)
+    return _serve(name, app, settings, port_of(settings))
+
+
+def _serve(name: str, app: "ToldStart", settings: Settings, port: int) -> int:
+    server = GracefulServer(server_config(app), drain=settings.drain)
     try:
-        with _listener(settings, port_of(settings)) as listener:
+        with _listener(settings, port) as listener:
             structlog.get_logger().info("service.starting", port=listener.getsockname()[1])
-            server.run(sockets=[listener])
+            # uvicorn ends the process itself when the app does not start.
+            with suppress(SystemExit):
+                server.run(sockets=[listener])
     except OSError as error:
         if server.started:
             raise
-        place = f"{settings.host}:{port_of(settings)}"
-        sys.stderr.write(f"{name} cannot listen on {place} ({error}): choose another host or port\n")
-    except SystemExit:  # uvicorn's word for a start that failed
-        if start.refused is None:
-            raise
-    if start.refused is not None:
-        sys.stderr.write(f"{name} cannot start. Check the environment:\n{start.refused}\n")
+        variable = f"RATCHET_{name.removeprefix('admin-').upper()}_PORT"
+        sys.stderr.write(
+            f"{name} cannot start: {variable}: cannot listen on {settings.host}:{port} ({error}). Choose another\n"
+        )
         return EXIT_BAD_SETTINGS
     if lost_tasks():
         return EXIT_TASK_LOST
+    if app.failure is not None:
+        return _told(name, app.failure)
     return 0 if server.started else EXIT_NOT_STARTED
 
 
-class _Start:
-    """The app, with an eye on its start: a setting may show to be wrong only once it is used."""
+class ToldStart:
+    """The app, with a failure of its start kept to be told in one line instead of as a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self.refused: InvalidSettings | None = None
+        self.failure: Exception | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        has_failed = False
 
-        async def told(message: Message) -> None:
-            error = sys.exc_info()[1]  # Starlette tells of it while it handles it
-            if message["type"] == "lifespan.startup.failed" and isinstance(error, InvalidSettings):
-                self.refused = error
-                message = {**message, "message": ""}
-            await send(message)
+        async def watched(message: Message) -> None:
+            nonlocal has_failed
+            has_failed = has_failed or message["type"] == "lifespan.startup.failed"
+            await send({"type": message["type"]} if has_failed else message)
 
-        await self._app(scope, receive, told if scope["type"] == "lifespan" else send)
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if not has_failed:
+                raise
+            self.failure = error
+
+
+def _told(name: str, failure: Exception) -> int:
+    if isinstance(failure, (CannotStart, InvalidSettings, InvalidDefinition)):
+        sys.stderr.write(f"{name} cannot start: {failure}\n")
+        return EXIT_BAD_SETTINGS
+    structlog.get_logger().error("service.not_started", exc_info=failure)
+    sys.stderr.write(f"{name} cannot start: {sanitise(f'{type(failure).__name__}: {failure}')}\n")
+    return EXIT_NOT_STARTED
 
 
 async def end_task(task: asyncio.Task[None]) -> None:

@@ -4,10 +4,12 @@ import re
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ratchet.domain.egress import EgressRules
 from ratchet.domain.errors import InvalidSettings
 from ratchet.postgres_address import parse_address, require_files
 
@@ -37,6 +39,14 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Durations = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(partial(_split, of=parse_duration))]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
+SHORTEST = timedelta(seconds=1)
+"""Of what is kept up over the network: below it every hiccup looks like a death."""
+
+SHORTEST_SECRET = 32
+"""Bytes that a key of HS256 needs (RFC 7518, section 3.2)."""
+
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+/?", re.IGNORECASE)
+
 
 class Settings(BaseSettings):
     """The environment of every service. Durations: `15s`, `5m`, or seconds; lists are comma-separated."""
@@ -56,9 +66,9 @@ class Settings(BaseSettings):
     delivery_time: Duration = timedelta(minutes=1)
     consumer_timeout: Duration = timedelta(minutes=30)
     shutdown_grace: Duration = timedelta(seconds=8)
-    lease: Duration = timedelta(seconds=30)
+    lease: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(seconds=30)
 
-    stale_after: Duration = timedelta(minutes=5)
+    stale_after: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(minutes=5)
     recovery_startup_delay: Duration = timedelta(seconds=5)
     recovery_concurrency: Annotated[int, Field(ge=1, le=1000)] = 5
     scan_interval: Duration = timedelta(seconds=30)
@@ -108,6 +118,52 @@ class Settings(BaseSettings):
     def _amqp(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(("amqp://", "amqps://")):
             raise ValueError("must begin with amqp:// or amqps://")
+        _require_place(value)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        _require_place(value)
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _secret(cls, value: SecretStr | None) -> SecretStr | None:
+        secret = "" if value is None else value.get_secret_value()
+        if not secret:
+            return None
+        if len(secret.encode()) < SHORTEST_SECRET:
+            raise ValueError(f"needs at least {SHORTEST_SECRET} bytes: shorter ones are guessed (openssl rand -hex 32)")
+        return value
+
+    @field_validator("jwt_jwks_url")
+    @classmethod
+    def _keys(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// (or http://)")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [origin for origin in value if not _ORIGIN.fullmatch(origin)]:
+            raise ValueError(f"has {wrong[0][:100]!r}, which is no origin: write https://app.example.com")
+        return value
+
+    @field_validator("http_allow")
+    @classmethod
+    def _allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        EgressRules.of(value)
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+            raise ValueError("is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
         return value
 
     @field_validator("archive_failed_after")
@@ -124,6 +180,15 @@ class Settings(BaseSettings):
         if not value or any(not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", pool) for pool in value):
             raise ValueError("needs one or more pool names of letters, digits, dot, dash or underscore")
         return value
+
+
+def _require_place(address: SecretStr) -> None:
+    try:
+        port = urlsplit(address.get_secret_value()).port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("has no usable port: it is a number, and a : / ? # or @ in the password has to be %-encoded")
 
 
 def load_settings(**overrides: Any) -> Settings:

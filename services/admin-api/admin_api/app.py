@@ -25,6 +25,7 @@ from ratchet.adapters.postgres.query_engine import connect_engine
 from ratchet.adapters.postgres.recoveries import RecoveryBell, RecoveryLedger
 from ratchet.adapters.postgres.restore_facts import PostgresRestoreFacts
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
+from ratchet.adapters.postgres.schema import require_schema
 from ratchet.adapters.postgres.workflow_history import WorkflowHistories
 from ratchet.adapters.postgres.workflow_lists import WorkflowLists
 from ratchet.adapters.postgres.workflow_views import WorkflowViews
@@ -141,7 +142,8 @@ async def _open(app: FastAPI, settings: Settings, common: Common, stack: AsyncEx
     stack.callback(pool.terminate)
     engine = connect_engine(url, application="admin-api-lists", size=POOL_SIZE)
     stack.push_async_callback(engine.dispose)
-    publisher = await Publisher.open(settings.amqp_url.get_secret_value(), name="ratchet-admin-api")
+    await require_schema(pool)
+    publisher = await Publisher.of_service(settings.amqp_url.get_secret_value(), name="ratchet-admin-api")
     stack.push_async_callback(publisher.close)
     async with publisher.connection.channel() as channel:
         await topology.declare(channel, pools=["default"], delays=[])
@@ -152,8 +154,7 @@ async def _open(app: FastAPI, settings: Settings, common: Common, stack: AsyncEx
     stack.push_async_callback(background.close)
     background.keep("recovery-bell", bell.run)
     background.keep("prune", partial(prune_forever, starts, keys))
-    app.state.background = background
-    app.state.pool, app.state.publisher = pool, publisher
+    app.state.background, app.state.pool, app.state.publisher = background, pool, publisher
     return Collaborators(
         gate=Gate(views, RefusalLog(pool), common.limiter),
         once=OnceOnly(keys, longest=settings.recovery_wait + MARGIN),

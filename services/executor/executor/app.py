@@ -19,6 +19,7 @@ from ratchet.adapters.postgres.claim_keeping import PostgresClaimKeeping
 from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.execution import PostgresExecution
 from ratchet.adapters.postgres.presence import PostgresPresence
+from ratchet.adapters.postgres.schema import require_schema
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, resume_intake, stop_intake
 from ratchet.adapters.rabbitmq.keep_trying import KeepTrying
@@ -29,6 +30,7 @@ from ratchet.authoring import Registry
 from ratchet.background import Background
 from ratchet.crash_points import Reach, crash_points
 from ratchet.domain.egress import EgressRules
+from ratchet.domain.errors import InvalidSettings
 from ratchet.domain.retry import Retry
 from ratchet.messages.commands import RecoveryCommand, RestartScan, encode
 from ratchet.messages.envelope import Outgoing
@@ -72,6 +74,8 @@ def create_app(settings: Settings) -> Starlette:
         InvalidDefinition: a module of `RATCHET_WORKFLOWS` is missing or wrong.
     """
     registry = Registry.of_modules(settings.workflows)
+    if not registry.definitions:
+        raise InvalidSettings("RATCHET_WORKFLOWS: names no workflow, so there is nothing to run: list the modules")
     numbers = new_registry()
     metrics = ExecutorMetrics(numbers)
     checks: dict[str, Check] = {}
@@ -276,9 +280,10 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
     database_url, amqp_url = settings.database_url.get_secret_value(), settings.amqp_url.get_secret_value()
     pool = await connect_pool(database_url, application="executor", size=8)
     stack.push_async_callback(close_pool, pool)
+    await require_schema(pool)
     quick = await connect_pool(database_url, application="executor-claims", size=4, waits_for_disk=False)
     stack.push_async_callback(close_pool, quick)
-    publisher = await Publisher.open(amqp_url, name="ratchet-executor-publisher")
+    publisher = await Publisher.of_service(amqp_url, name="ratchet-executor-publisher")
     stack.push_async_callback(publisher.close)
     broker = consumer_broker(amqp_url, name="ratchet-executor")
     stack.push_async_callback(broker.stop)

@@ -16,6 +16,7 @@ from faststream.rabbit import RabbitBroker
 from ratchet.adapters.parking import Parking
 from ratchet.adapters.postgres.engine import close_pool, connect_pool
 from ratchet.adapters.postgres.feeds import PostgresFeeds
+from ratchet.adapters.postgres.schema import require_schema
 from ratchet.adapters.rabbitmq import topology
 from ratchet.adapters.rabbitmq.consumer import consume, consumer_broker, stop_intake
 from ratchet.adapters.rabbitmq.keep_trying import KeepTrying
@@ -125,9 +126,10 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
     amqp_url = settings.amqp_url.get_secret_value()
     pool = await connect_pool(settings.database_url.get_secret_value(), application="notifier", size=8)
     stack.push_async_callback(close_pool, pool)
+    await require_schema(pool)
     redis = redis_connection.connect(settings.redis_url.get_secret_value(), name="ratchet-notifier")
     stack.push_async_callback(redis.aclose)
-    publisher = await Publisher.open(amqp_url, name="ratchet-notifier-publisher")
+    publisher = await Publisher.of_service(amqp_url, name="ratchet-notifier-publisher")
     stack.push_async_callback(publisher.close)
     async with publisher.connection.channel() as channel:
         await topology.declare(channel, pools=settings.pools, delays=[])

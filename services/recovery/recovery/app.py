@@ -23,6 +23,7 @@ from ratchet.adapters.postgres.parked_rows import ParkedRows
 from ratchet.adapters.postgres.recovery_store import PostgresRecovery
 from ratchet.adapters.postgres.replays import settle_replays
 from ratchet.adapters.postgres.scan_ledger import PostgresScanLedger
+from ratchet.adapters.postgres.schema import require_schema
 from ratchet.adapters.postgres.unserved import PostgresUnserved
 from ratchet.adapters.postgres.watches import PostgresWatches
 from ratchet.adapters.rabbitmq import topology
@@ -176,7 +177,8 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> _Servers:
     amqp_url = settings.amqp_url.get_secret_value()
     pool = await connect_pool(settings.database_url.get_secret_value(), application="recovery", size=10)
     stack.push_async_callback(close_pool, pool)
-    publisher = await Publisher.open(amqp_url, name="ratchet-recovery-publisher")
+    await require_schema(pool)
+    publisher = await Publisher.of_service(amqp_url, name="ratchet-recovery-publisher")
     stack.push_async_callback(publisher.close)
     async with publisher.connection.channel() as channel:
         await topology.declare(channel, pools=["default"], delays=[])

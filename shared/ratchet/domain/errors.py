@@ -76,3 +76,7 @@ class Fenced(Exception):
 
 class ClaimForgotten(ConnectionError):
     """The database died and came back without a start or claim it had answered: the message has to be handled anew."""
+
+
+class CannotStart(RatchetError):
+    """A service cannot do its work with the servers as they are; the text names the setting and says what to do."""

@@ -11,6 +11,7 @@ from ratchet.adapters.postgres.migrate import migrate
 from ratchet.adapters.postgres.query_engine import connect_engine
 from ratchet.cli.doctor.check_postgres import check_postgres
 from ratchet.cli.doctor.findings import Level
+from ratchet.domain.errors import CannotStart
 from sqlalchemy import text
 
 NAME = "SELECT current_setting('application_name')"
@@ -77,7 +78,7 @@ async def test_a_host_that_never_answers_does_not_hide_the_next_one(database_url
 async def test_tls_that_the_server_does_not_have_is_a_clear_failure_everywhere(database_url: str) -> None:
     url = f"{database_url}?sslmode=require"
     for attempt in (of_pool, of_engine, migrate):
-        with pytest.raises((OSError, asyncpg.PostgresError), match="SSL"):
+        with pytest.raises((OSError, CannotStart), match="SSL"):
             await attempt(url)
     [finding] = await check_postgres(url)
     assert finding.level is Level.RED

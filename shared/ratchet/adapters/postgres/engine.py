@@ -1,7 +1,7 @@
 """Connections to Postgres: asyncpg pools with limits on the server's side."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import asyncpg
 from ratchet.adapters.postgres import sessions
 from ratchet.adapters.postgres.connecting import connect
 from ratchet.postgres_address import parse_address
+from ratchet.reaching import Server, reaching
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -43,6 +44,7 @@ async def connect_pool(database_url: str, *, application: str, size: int, waits_
 
     Raises:
         InvalidSettings: a pooler stands before the server that does not keep sessions.
+        CannotStart: the database cannot be reached.
     """
     settings = server_settings(application)
     if not waits_for_disk:
@@ -52,13 +54,8 @@ async def connect_pool(database_url: str, *, application: str, size: int, waits_
     async def make(*_address: Any, **given: Any) -> asyncpg.Connection:
         return await connect(address, application=settings["application_name"], settings=settings, **COMMANDS, **given)
 
-    try:
-        pool = await asyncpg.create_pool(min_size=1, max_size=size, connect=make, reset=_keep_session)
-    except asyncpg.PostgresError as error:
-        flaw = sessions.refusal_of(error)
-        if flaw is None:
-            raise
-        raise sessions.unusable(flaw) from error
+    with reaching(Server.POSTGRES, database_url):
+        pool = await _open(size, make)
     if waits_for_disk and size > 1:
         try:
             await sessions.require_own_sessions(pool)
@@ -66,6 +63,16 @@ async def connect_pool(database_url: str, *, application: str, size: int, waits_
             pool.terminate()
             raise
     return pool
+
+
+async def _open(size: int, make: Callable[..., Coroutine[Any, Any, asyncpg.Connection]]) -> asyncpg.Pool:
+    try:
+        return await asyncpg.create_pool(min_size=1, max_size=size, connect=make, reset=_keep_session)
+    except asyncpg.PostgresError as error:
+        flaw = sessions.refusal_of(error)
+        if flaw is None:
+            raise
+        raise sessions.unusable(flaw) from error
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelNotFoundEn
 
 from ratchet.adapters.rabbitmq.frames import frames_of
 from ratchet.messages.envelope import Outgoing, Unconfirmed
+from ratchet.reaching import Server, reaching
 
 CONFIRM_TIMEOUT = timedelta(seconds=5)
 HEARTBEAT_SECONDS = 10
@@ -47,6 +48,16 @@ class Publisher:
         connection = await connect(amqp_url, name=name)
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         return cls(connection, channel)
+
+    @classmethod
+    async def of_service(cls, amqp_url: str, *, name: str) -> "Publisher":
+        """The same for a service that starts.
+
+        Raises:
+            CannotStart: the broker cannot be reached, with what to do.
+        """
+        with reaching(Server.RABBITMQ, amqp_url):
+            return await cls.open(amqp_url, name=name)
 
     async def close(self) -> None:
         """Close the connection; what was confirmed is safe."""

@@ -10,7 +10,7 @@ from ratchet.adapters.postgres.connecting import connect
 from ratchet.adapters.postgres.engine import server_settings
 from ratchet.adapters.postgres.migrate import newest_revision
 from ratchet.cli.doctor.findings import Finding, Level, version_finding
-from ratchet.domain.failure import mask_secrets
+from ratchet.reaching import Server, reason_of
 
 AREA = "Postgres"
 LOWEST, HIGHEST = 15, 18
@@ -70,9 +70,8 @@ async def check_postgres(database_url: str) -> list[Finding]:
             return [_sessions(flaw)]
         facts = await _read(database_url)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        reason = mask_secrets(f"{type(error).__name__}: {error}")
-        advice = "Is it running, and is RATCHET_DATABASE_URL right (postgresql://user:password@host:port/database)?"
-        return [Finding(AREA, "connection", Level.RED, reason, advice)]
+        found, advice = reason_of(Server.POSTGRES, error)
+        return [Finding(AREA, "connection", Level.RED, found, advice)]
     return [Finding(AREA, "connection", Level.OK, "answers"), _sessions(None), *judge(facts, newest=newest_revision())]
 
 

@@ -8,7 +8,7 @@ from ratchet.cli.doctor.check_topology import check_topology
 from ratchet.cli.doctor.expected import Expected
 from ratchet.cli.doctor.findings import Finding, Level, version_finding
 from ratchet.cli.doctor.round_trip import check_round_trip
-from ratchet.domain.failure import mask_secrets
+from ratchet.reaching import Server, reason_of
 
 AREA = "RabbitMQ"
 OLDEST = (3, 10)
@@ -23,9 +23,8 @@ async def check_rabbitmq(amqp_url: str, expected: Expected) -> list[Finding]:
             amqp_url, timeout=CONNECT_SECONDS, client_properties={"connection_name": "ratchet-doctor"}
         )
     except (OSError, TimeoutError, ValueError, AMQPException) as error:
-        reason = mask_secrets(f"{type(error).__name__}: {error}")
-        advice = "Is it running, and is RATCHET_AMQP_URL right (amqp://user:password@host:port/vhost)?"
-        return [Finding(AREA, "connection", Level.RED, reason, advice)]
+        found, advice = reason_of(Server.RABBITMQ, error)
+        return [Finding(AREA, "connection", Level.RED, found, advice)]
     async with connection:
         return [
             Finding(AREA, "connection", Level.OK, "answers"),

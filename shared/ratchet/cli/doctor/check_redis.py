@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ratchet.cli.doctor.findings import Finding, Level, version_finding
-from ratchet.domain.failure import mask_secrets
+from ratchet.reaching import Server, reason_of
 
 AREA = "Redis"
 LOWEST = 7
@@ -20,9 +20,8 @@ async def check_redis(redis_url: str) -> list[Finding]:
         async with client:
             info: dict[str, Any] = await client.info("server")
     except (OSError, TimeoutError, ValueError, RedisError) as error:
-        reason = mask_secrets(f"{type(error).__name__}: {error}")
-        advice = "Is it running, and is RATCHET_REDIS_URL right (redis://host:port)?"
-        return [Finding(AREA, "connection", Level.RED, reason, advice)]
+        found, advice = reason_of(Server.REDIS, error)
+        return [Finding(AREA, "connection", Level.RED, found, advice)]
     return [Finding(AREA, "connection", Level.OK, "answers"), judge(info)]
 
 
