@@ -3,16 +3,22 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ratchet.adapters.rabbitmq.topology import DELIVERY_LIMIT
 
 from tests.chaos.field import EXECUTORS, LEASE, SERVICES, VHOST, Field
+from tests.chaos.under_fire import BLOCKED_SECONDS, HUNG_SECONDS, MUD, TRAP
+from tests.harness.waiting import until
 
 OUTAGE = 6.0
 """Longer than a lease: whoever waits it out has lost what it held."""
 
 LOCKED_OUT = 15.0
+
+TAKEN_WITHIN = timedelta(seconds=20)
 
 Strike = Callable[[Field], None]
 
@@ -33,6 +39,26 @@ def _kill_executor(field: Field) -> None:
 
 def _freeze_executor(field: Field) -> None:
     field.freeze(field.platform.services.pid_of(field.any_executor()), LEASE + 2)
+
+
+def _block_loop(field: Field) -> None:
+    """For longer than a lease, and with what the broker does when no heartbeat comes."""
+    trap = Path(f"{field.effects}{TRAP}")
+    trap.touch()
+    until(trap.exists, lambda there: not there, what="a step to block its executor's loop", within=TAKEN_WITHIN)
+    time.sleep(BLOCKED_SECONDS / 2)
+    field.control_broker("close_all_connections", "a fault, on purpose")
+    time.sleep(BLOCKED_SECONDS / 2)
+
+
+def _hang_threads(field: Field) -> None:
+    mud = Path(f"{field.effects}{MUD}")
+    mud.touch()
+    try:
+        time.sleep(0.5)
+    finally:
+        mud.unlink()
+    time.sleep(HUNG_SECONDS)
 
 
 def _stop_executor(field: Field) -> None:
@@ -159,6 +185,8 @@ def _anything(field: Field) -> None:
 SINGLE = (
     Fault("executor-killed", "an executor is killed (SIGKILL)", _kill_executor, 2),
     Fault("executor-frozen", "an executor stands still past its lease, then goes on", _freeze_executor, 2),
+    Fault("loop-blocked", "a step blocks its executor's event loop past the lease", _block_loop, 2),
+    Fault("threads-hang", "plain steps hang past their time limit", _hang_threads, 1),
     Fault("executor-stopped", "an executor ends in good order (SIGTERM)", _stop_executor, 2),
     Fault("recovery-killed", "recovery is killed", _kill("recovery"), 2),
     Fault("recovery-frozen", "recovery stands still, then goes on", _freeze_service("recovery"), 2),
