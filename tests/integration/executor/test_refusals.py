@@ -127,3 +127,28 @@ async def test_what_comes_while_the_database_refuses_is_carried_out_afterwards(
     assert await site.count("SELECT count(*) FROM step_attempts") == 0, "a database that refuses is no attempt"
     assert site.counted_effects()["linger"] == 1, "what was done is committed, not done again"
     assert all(process.poll() is None for process in site.running), "the same processes all along"
+
+
+async def test_data_that_the_database_refuses_are_parked_whole_and_hold_up_nobody(site: Site) -> None:
+    site.start("executor")
+    driven = await site.begin("awaiting")
+    await site.reaches(driven, "InProgress")
+    refused = uuid.uuid4()
+    body = {"workflowId": str(refused), "definition": "crashing", "ownerId": "sarah", "input": {"name": "a\x00b"}}
+    await site.publish("workflow.start", body)
+    await send(site, "step.execute", workflowId=str(driven), stepId="approve", inputs={"by": "a\x00b"})
+    others = [await site.begin("crashing") for _ in range(5)]
+    for workflow in others:
+        await site.reaches(workflow, "Completed")
+
+    async def both_parked() -> bool:
+        return await site.count("SELECT count(*) FROM parked_messages") == 2
+
+    await until("both to be parked", both_parked)
+    rows = await site.connection.fetch("SELECT exchange, routing_key FROM parked_messages ORDER BY routing_key")
+    assert [tuple(row) for row in rows] == [
+        ("ratchet.commands", "step.execute"),
+        ("ratchet.commands", "workflow.start"),
+    ]
+    await send(site, "step.execute", workflowId=str(driven), stepId="approve", inputs={"by": "ada"})
+    await site.reaches(driven, "Completed")
