@@ -183,7 +183,10 @@ def inherited_listener(descriptor: int) -> socket.socket:
         OSError: the descriptor is no listening socket.
     """
     listener = socket.socket(fileno=descriptor)
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    listens = True
+    with suppress(OSError):  # not every system can tell
+        listens = bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    if not listens:
         listener.detach()
         raise OSError(f"file descriptor {descriptor} (RATCHET_LISTEN_FD) is no listening socket")
     listener.set_inheritable(False)

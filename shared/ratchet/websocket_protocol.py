@@ -12,8 +12,9 @@ LINGER = timedelta(seconds=5)
 class LingeringWebSocket(WebSocketsSansIOProtocol):
     """After an error of the client's it passes over the rest until the client closes, or for `LINGER`.
 
-    A connection that is closed while something unread lies in its buffer is reset, and the reset overtakes the close
-    frame: the client sees 1006 where it was told 1009 (RFC 9112, 9.6 describes the same for HTTP).
+    A connection that is closed while something unread lies in its buffer is reset. A client whose own write fails by
+    that does not read the close frame any more and sees 1006 where it was told 1009, as npm's `ws` does (RFC 9112, 9.6
+    describes the same for HTTP).
     """
 
     _is_lingering = False
