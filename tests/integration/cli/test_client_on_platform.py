@@ -175,7 +175,10 @@ async def test_events_are_followed_across_a_killed_notifier_each_once(client: Cl
 async def test_what_happens_while_the_notifier_restarts_reaches_whoever_asked_only_for_news(
     client: Client, platform: Platform
 ) -> None:
-    await client.wait((await client.start("delivery")).workflow_id, SOON)
+    old = str((await client.start("delivery")).workflow_id)
+    async with asyncio.timeout(60), client.notifications(after=0) as stream:
+        while (event := await anext(stream)).workflow_id != old or event.type != "WORKFLOW_COMPLETED":
+            pass
     lost = asyncio.Event()
     async with (
         asyncio.timeout(60),
