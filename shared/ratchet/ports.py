@@ -41,6 +41,7 @@ class NewWorkflow:
     first_step_waits: bool
     claim: UUID | None
     """A token to insert the workflow as claimed already; None to leave it to whoever gets its command."""
+    input_checksum: bytes | None = None
 
 
 class StartVerdict(StrEnum):
@@ -104,6 +105,15 @@ class Claim(NamedTuple):
     state: str
     checkpoint: "CheckpointMark | None" = None
     inputs: str | None = None
+    input_checksum: bytes | None = None
+    """Of the state, where that is the input as it was kept; None where it comes from elsewhere or has none."""
+
+
+class StoredInput(NamedTuple):
+    """The state before the first step, and whether it still is what was accepted."""
+
+    state: Any
+    is_intact: bool
 
 
 class CheckpointMark(NamedTuple):
@@ -361,7 +371,7 @@ class RecoveryTransaction(KeepsAside, Protocol):
     async def definition_of(self, row: WorkflowRow) -> WorkflowDefinition | None:
         """The workflow's definition, as an executor registered it."""
 
-    async def input_of(self, workflow_id: UUID) -> Any:
+    async def input_of(self, workflow_id: UUID) -> StoredInput:
         """The state before the first step."""
 
     async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:

@@ -79,6 +79,9 @@ def _of_recovery(facts: "RestoreFacts") -> Preview:
         detail = "None of the workflow's checkpoints is intact"
         problem = Problem.NO_INTACT_CHECKPOINT
         return Preview(None, allowed=False, problem=problem, detail=detail, damaged_checkpoints=damaged)
+    if point.checkpoint is None and not facts.input_is_intact:
+        detail = "The workflow's input does not match its checksum"
+        return Preview(None, allowed=False, problem=Problem.NO_INTACT_CHECKPOINT, detail=detail)
     return _after(facts, point.checkpoint, kind=RecoveryKind.RECOVER, damaged=point.damaged)
 
 

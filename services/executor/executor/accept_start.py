@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import structlog
 from ratchet.authoring import Registry
+from ratchet.domain.checkpoint import input_checksum
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.bulk_start import BulkStart
@@ -20,7 +21,7 @@ from ratchet.messages.routes import to_pool
 from ratchet.observability.metrics import ExecutorMetrics
 from ratchet.ports import Claim, ExecutionStore, MessagePublisher, NewWorkflow, ParkingLot, StartVerdict
 from ratchet.presence_ports import Catalog
-from ratchet.state import encode_state
+from ratchet.state import canonical, encode_state
 
 from executor.bulk_message import BulkMessage
 from executor.decide import continue_command
@@ -222,6 +223,7 @@ def _resolved(
         version=definition.version,
         owner_id=command.owner_id,
         input=encode_state(command.input).decode(),
+        input_checksum=input_checksum(command.workflow_id, canonical(command.input)),
         content_hash=command.content_hash(),
         correlation_id=delivery.correlation_id,
         command_id=delivery.command_id,

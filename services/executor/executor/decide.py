@@ -161,7 +161,8 @@ def _failure_commit(
 
 def damaged(seq: int | None) -> Failure:
     """What is recorded when the checkpoint to go on from cannot be trusted."""
-    reason = f"CheckpointDamaged: checkpoint {seq} does not match its checksum"
+    what = "the input" if seq is None else f"checkpoint {seq}"
+    reason = f"CheckpointDamaged: {what} does not match its checksum"
     return Failure(FailureKind.PERMANENT, "CheckpointDamaged", reason)
 
 

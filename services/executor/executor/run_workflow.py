@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from ratchet.authoring import CallHttp, Registry, StepContext
 from ratchet.crash_points import CrashPoint, Reach, nothing_happens
-from ratchet.domain.checkpoint import Position, is_intact
+from ratchet.domain.checkpoint import Position, is_intact, is_intact_input
 from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.domain.dependency import SHORT_HOLD
 from ratchet.domain.errors import StateNotStorable
@@ -298,7 +298,8 @@ def _nothing_to_restart() -> None:
 def _stands_on_intact(claim: Claim, state: Any) -> bool:
     mark = claim.checkpoint
     if mark is None:
-        return True
+        expected = claim.input_checksum
+        return expected is None or is_intact_input(claim.workflow_id, canonical(state), expected)
     place = Position(claim.workflow_id, claim.checkpoint_seq or 0, mark.step_index, mark.step_id)
     return is_intact(place, canonical(state), mark.checksum)
 

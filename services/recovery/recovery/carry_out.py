@@ -32,11 +32,13 @@ class Wish:
 async def gather_facts(transaction: RecoveryTransaction, row: WorkflowRow) -> Facts:
     """Read what decisions are made from; the row is locked already."""
     checkpoints = await transaction.checkpoints_of(row.id)
+    kept = None if checkpoints else await transaction.input_of(row.id)
     return Facts(
         row=row,
         definition=await transaction.definition_of(row),
         checkpoints=checkpoints,
-        input=None if checkpoints else await transaction.input_of(row.id),
+        input=None if kept is None else kept.state,
+        input_is_intact=kept is None or kept.is_intact,
         new_command_id=str(uuid4()),
         lost_executors=await transaction.lost_executors(row) if row.recoveries else (),
     )

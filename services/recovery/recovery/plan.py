@@ -36,6 +36,7 @@ class Facts:
     checkpoints: Sequence[StoredCheckpoint]
     input: Any
     new_command_id: str
+    input_is_intact: bool = True
     lost_executors: tuple[str, ...] = ()
     """Executors that died holding this workflow since its last progress, oldest first."""
     run_instead: str | None = None
@@ -109,6 +110,8 @@ def from_newest_intact(facts: Facts, *, recoveries: int, fresh_start: bool, reas
         return Failing(Problem.NO_INTACT_CHECKPOINT, "None of the workflow's checkpoints is intact", damaged)
     if point.checkpoint is None and facts.row.step_index > 0:
         return Failing(Problem.NO_INTACT_CHECKPOINT, "The workflow's checkpoints are gone")
+    if point.checkpoint is None and not facts.input_is_intact:
+        return Failing(Problem.NO_INTACT_CHECKPOINT, "The workflow's input does not match its checksum")
     return go_on_after(facts, point, recoveries=recoveries, fresh_start=fresh_start, reason=reason)
 
 
@@ -186,7 +189,8 @@ def skip(facts: Facts) -> Decision:
     if not step.optional:
         return Refusal(Problem.STEP_NOT_OPTIONAL, f"Step {step.id!r} is not optional, so it cannot be skipped")
     point = newest_intact(facts.line)
-    if point is None or point.damaged or (point.checkpoint is None and row.step_index > 0):
+    from_input = point is not None and point.checkpoint is None
+    if point is None or point.damaged or (from_input and (row.step_index > 0 or not facts.input_is_intact)):
         return Failing(Problem.DAMAGED_CHECKPOINT, "The checkpoint before this step is damaged; recover instead")
     place = Position(row.id, row.last_seq + 1, index, step.id)
     state = facts.input if point.checkpoint is None else point.checkpoint.state

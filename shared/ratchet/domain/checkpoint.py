@@ -38,3 +38,13 @@ def depth_of(value: Any) -> int:
             children = item.values() if isinstance(item, dict) else item
             waiting.extend((child, depth + 1) for child in children)
     return deepest
+
+
+def input_checksum(workflow_id: UUID, content: bytes) -> bytes:
+    """The checksum of a workflow's canonical input: it stands before every checkpoint."""
+    return checksum(Position(workflow_id, 0, -1, ""), content)
+
+
+def is_intact_input(workflow_id: UUID, content: bytes, expected: bytes | None) -> bool:
+    """Whether the input is what was accepted; one that was kept before there were checksums is believed."""
+    return expected is None or input_checksum(workflow_id, content) == expected

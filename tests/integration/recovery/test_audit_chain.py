@@ -77,6 +77,28 @@ async def test_links_that_changed_places_are_found(stage: RecoveryStage, ids: li
     assert {flaw for flaw, _id in await found(stage.pool)} == {Flaw.EDITED}
 
 
+@pytest.mark.parametrize("also", ["", "DELETE FROM audit_unsealed WHERE audit_id > 6", "DELETE FROM audit_unsealed"])
+async def test_an_entry_that_is_deleted_before_it_is_sealed_leaves_its_trace(
+    stage: RecoveryStage, ids: list[int], also: str
+) -> None:
+    await append(stage.pool, entry(7))
+    taken: int = await stage.pool.fetchval("DELETE FROM audit_log WHERE actor = 'actor-7' RETURNING id")
+    await stage.pool.execute(also or "SELECT 1")
+    await stage.seal()
+    assert await found(stage.pool) == [(Flaw.DELETED, taken)]
+
+
+async def test_an_entry_that_goes_together_with_its_place_in_the_queue_leaves_its_trace(
+    stage: RecoveryStage, ids: list[int]
+) -> None:
+    await append(stage.pool, entry(7))
+    async with stage.pool.acquire() as connection, connection.transaction():
+        await connection.execute("DELETE FROM audit_unsealed")
+        taken = await connection.fetchval("DELETE FROM audit_log WHERE actor = 'actor-7' RETURNING id")
+    await stage.seal()
+    assert await found(stage.pool) == [(Flaw.DELETED, taken)]
+
+
 async def test_an_entry_that_was_slipped_past_the_chain_is_found(stage: RecoveryStage, ids: list[int]) -> None:
     await append(stage.pool, entry(7))
     await stage.pool.execute("DELETE FROM audit_unsealed")

@@ -48,7 +48,8 @@ SELECT v.id AS member_id, v.token, v.verdict, coalesce(w.recoveries_since_progre
     v.due_in, v.held_by, w.definition, w.version, w.owner_id, w.correlation_id, w.current_step_index, w.current_step,
     w.retry_count, w.failed_attempts,
     CASE WHEN w.generation = 0 THEN 0 ELSE {COMMITS_OF.format(step="w.current_step")} END AS commits,
-    w.last_seq, w.checkpoint_seq, w.input::text AS input, (w.pending_inputs -> w.current_step)::text AS inputs,
+    w.last_seq, w.checkpoint_seq, w.input::text AS input,
+    w.input_checksum, (w.pending_inputs -> w.current_step)::text AS inputs,
     c.state::text AS state, c.step_index, c.step_id, c.checksum, c.committed_at
 FROM verdict v
 LEFT JOIN claimed w ON w.id = v.id
@@ -179,4 +180,5 @@ def _claim(row: asyncpg.Record, checkpoint: asyncpg.Record) -> Claim:
         state=row["input"] if mark is None or mark is MISSING else checkpoint["state"],
         checkpoint=mark,
         inputs=row["inputs"],
+        input_checksum=row["input_checksum"] if row["checkpoint_seq"] is None else None,
     )

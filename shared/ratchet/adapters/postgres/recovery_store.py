@@ -14,13 +14,13 @@ from ratchet.adapters.postgres import archive, definitions, outbox, presence, re
 from ratchet.adapters.postgres.commits import ATTEMPTS_OF
 from ratchet.adapters.postgres.engine import Connection
 from ratchet.adapters.postgres.locks import Lock, lives, release_in_session, try_in_session
-from ratchet.domain.checkpoint import Position
+from ratchet.domain.checkpoint import Position, is_intact_input
 from ratchet.domain.definition import WorkflowDefinition
 from ratchet.domain.interruption import Interruption
 from ratchet.domain.recovery import StoredCheckpoint
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages.envelope import Outgoing
-from ratchet.ports import Change, MessagePublisher, RecoveryRecord, SkippedStep, WorkflowRow
+from ratchet.ports import Change, MessagePublisher, RecoveryRecord, SkippedStep, StoredInput, WorkflowRow
 from ratchet.state import canonical, decode_state, encode_state
 
 log = structlog.get_logger()
@@ -80,7 +80,7 @@ SELECT EXISTS (SELECT FROM recovery_requests mine JOIN recovery_requests earlier
 
 _KEEP_ASIDE = "UPDATE workflow_instances SET unserved_since = clock_timestamp() WHERE id = $1"
 
-_INPUT = "SELECT input::text FROM workflow_instances WHERE id = $1"
+_INPUT = "SELECT input::text AS input, input_checksum FROM workflow_instances WHERE id = $1"
 
 CHECKPOINTS = """
 SELECT workflow_id, seq, parent_seq, step_index, step_id, state::text AS state, checksum, committed_at
@@ -234,9 +234,12 @@ class PostgresTransaction:
         """Nobody can run it now."""
         await self._connection.execute(_KEEP_ASIDE, workflow_id)
 
-    async def input_of(self, workflow_id: UUID) -> Any:
+    async def input_of(self, workflow_id: UUID) -> StoredInput:
         """The state before the first step."""
-        return decode_state(await self._connection.fetchval(_INPUT, workflow_id))
+        row = await self._connection.fetchrow(_INPUT, workflow_id)
+        assert row is not None  # its row is locked
+        state = decode_state(row["input"])
+        return StoredInput(state, is_intact_input(workflow_id, canonical(state), row["input_checksum"]))
 
     async def checkpoints_of(self, workflow_id: UUID) -> list[StoredCheckpoint]:
         """Every checkpoint, of every line, oldest first."""

@@ -11,13 +11,14 @@ from ratchet.adapters.postgres import definitions
 from ratchet.adapters.postgres.archive import tables_of
 from ratchet.adapters.postgres.engine import snapshot
 from ratchet.adapters.postgres.recovery_store import CHECKPOINTS, stored_checkpoint
+from ratchet.domain.checkpoint import is_intact_input
 from ratchet.domain.definition import WorkflowDefinition
 from ratchet.domain.recovery import StoredCheckpoint
 from ratchet.domain.workflow import WorkflowStatus
-from ratchet.state import decode_state
+from ratchet.state import canonical, decode_state
 
 _ROW = """
-SELECT definition, version, status::text AS status, current_step, checkpoint_seq, input::text AS input
+SELECT definition, version, status::text AS status, current_step, checkpoint_seq, input::text AS input, input_checksum
 FROM workflow_instances WHERE id = $1
 """
 
@@ -53,6 +54,7 @@ class RestoreFacts:
     current_step: str | None
     checkpoint_seq: int | None
     input: Any
+    input_is_intact: bool
     checkpoints: list[StoredCheckpoint]
     executions: dict[str, Executions]
 
@@ -73,6 +75,7 @@ class PostgresRestoreFacts:
             checkpoints = await connection.fetch(tables + _CHECKPOINTS, workflow_id)
             executed = await connection.fetch(tables + _EXECUTIONS, workflow_id)
             definition = await definitions.find(connection, row["definition"], row["version"])
+        state = decode_state(row["input"])
         return RestoreFacts(
             workflow_id=workflow_id,
             definition_name=row["definition"],
@@ -81,7 +84,8 @@ class PostgresRestoreFacts:
             status=WorkflowStatus(row["status"]),
             current_step=row["current_step"],
             checkpoint_seq=row["checkpoint_seq"],
-            input=decode_state(row["input"]),
+            input=state,
+            input_is_intact=is_intact_input(workflow_id, canonical(state), row["input_checksum"]),
             checkpoints=[stored_checkpoint(item) for item in checkpoints],
             executions={
                 item["step_id"]: Executions(item["executions"], item["commits"], item["last_committed_at"])

@@ -13,16 +13,17 @@ from ratchet.ports import NewWorkflow, StartVerdict
 _START = """
 WITH member AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::jsonb[], $6::bytea[], $7::text[],
-        $8::text[], $9::text[], $10::boolean[], $11::uuid[])
-    AS m(id, definition, version, owner_id, input, content_hash, correlation_id, command_id, first_step, waits, claim)
+        $8::text[], $9::text[], $10::boolean[], $11::uuid[], $14::bytea[])
+    AS m(id, definition, version, owner_id, input, content_hash, correlation_id, command_id, first_step, waits, claim,
+        input_checksum)
 ), inserted AS (
     INSERT INTO workflow_instances (id, definition, version, owner_id, status, input, content_hash, correlation_id,
-        current_step, waiting_for, command_id, claim_token, claimed_by, lease_until)
+        current_step, waiting_for, command_id, claim_token, claimed_by, lease_until, input_checksum)
     SELECT id, definition, version, owner_id,
         CASE WHEN claim IS NULL THEN 'InProgress' ELSE 'Executing' END::workflow_status,
         input, content_hash, correlation_id, first_step, CASE WHEN waits THEN first_step END, command_id, claim,
         CASE WHEN claim IS NOT NULL THEN $12 END,
-        CASE WHEN claim IS NOT NULL THEN clock_timestamp() + $13::interval END
+        CASE WHEN claim IS NOT NULL THEN clock_timestamp() + $13::interval END, input_checksum
     FROM member ORDER BY id
     ON CONFLICT (id) DO NOTHING
     RETURNING id
@@ -76,6 +77,7 @@ async def _start_live(
         [item.claim for item in workflows],
         executor,
         lease,
+        [item.input_checksum for item in workflows],
     )
     by_id = {row["id"]: row for row in rows}
     return {item.workflow_id: await _verdict(pool, item, by_id[item.workflow_id]) for item in workflows}

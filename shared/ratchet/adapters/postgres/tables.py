@@ -65,6 +65,7 @@ workflow_instances = Table(
     Column("status", STATUS, nullable=False),
     Column("input", JSONB, nullable=False),
     Column("content_hash", LargeBinary, nullable=False),
+    Column("input_checksum", LargeBinary),
     Column("correlation_id", Text, nullable=False),
     Column("current_step_index", Integer, nullable=False),
     Column("current_step", Text),
