@@ -37,7 +37,8 @@ class Ledger:
     @property
     def untold(self) -> int:
         """How many accepted workflows nobody was told the end of."""
-        return len(self.accepted - self.told.keys())
+        # Copied in one go each: the outside world goes on writing, in its own thread, while this is asked.
+        return len(self.accepted.copy() - self.told.copy().keys())
 
 
 class Upstream:
