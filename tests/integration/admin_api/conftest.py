@@ -15,7 +15,7 @@ from local_stack.databases import create_database, drop_database
 from local_stack.servers import RunningServers
 from ratchet.settings import Settings, load_settings
 
-from tests.integration.admin_api.admin_stage import SECRET, TABLES, Rows, ScriptedRecovery
+from tests.integration.admin_api.admin_stage import AUDIT_TABLES, SECRET, TABLES, Rows, ScriptedRecovery
 from tests.integration.admin_api.dashboard_visitor import Browser
 
 
@@ -73,6 +73,7 @@ async def pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def rows(pool: asyncpg.Pool, broker: aio_pika.abc.AbstractChannel) -> Rows:
     """Clean ground."""
+    await pool.execute(f"TRUNCATE {', '.join(AUDIT_TABLES)}")
     await pool.execute("; ".join(f"DELETE FROM {table}" for table in TABLES))
     for name in ("executor.steps.default", "recovery.commands"):
         await (await broker.get_queue(name)).purge()

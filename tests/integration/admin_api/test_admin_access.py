@@ -155,5 +155,8 @@ async def test_a_body_is_not_read_before_the_caller_is_known(api: httpx2.AsyncCl
 
 async def test_health_and_metrics_need_no_token(api: httpx2.AsyncClient) -> None:
     assert (await api.get("/healthz")).status_code == 200
-    assert (await api.get("/readyz")).json() == {"ready": True, "checks": {"postgres": True, "rabbitmq": True}}
+    assert (await api.get("/readyz")).json() == {
+        "ready": True,
+        "checks": {"postgres": True, "rabbitmq": True, "background": True},
+    }
     assert (await api.get("/metrics")).status_code == 200
