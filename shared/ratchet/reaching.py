@@ -10,7 +10,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ratchet.domain.errors import CannotStart, InvalidSettings
-from ratchet.domain.failure import mask_secrets, sanitise
+from ratchet.domain.failure import sanitise
+from ratchet.domain.masking import mask_secrets
 from ratchet.postgres_address import WrongAddress, parse_address
 
 

@@ -95,6 +95,7 @@ class Attempt(View):
     started_at: datetime | None
     finished_at: datetime
     next_attempt_at: datetime | None
+    traceback: str | None = Field(description="Where in the step's code it came from; for support and admins.")
 
 
 class Checkpoint(View):

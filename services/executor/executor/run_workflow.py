@@ -258,7 +258,7 @@ class RunWorkflow:
         }
         if given_up:
             self._metrics.finished.labels("Failed").inc()
-            log.error("step.given_up", retries=claim.retry_count, **facts)
+            log.error("step.given_up", retries=claim.retry_count, exception=commit.failure.traceback, **facts)
             return
         self._metrics.retries.inc()
         delay = 0.0 if commit.delay is None else commit.delay.total_seconds()

@@ -9,7 +9,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ratchet.cli.wording import ago, clock_time, plain, status_text
+from ratchet.cli.wording import ago, clock_time, plain, printable, status_text
 from ratchet.client.results import (
     AttemptView,
     CheckpointView,
@@ -128,6 +128,7 @@ def history_tables(history: History) -> RenderableType:
     )
     for title, table, rows in sections:
         parts += [Text(f"{title} ({len(rows)})", style="bold"), *([table] if rows else [])]
+    parts += _newest_traceback(history.attempts)
     if history.truncated:
         parts.append(Text("Older entries are left out.", style="yellow"))
     return Group(*parts)
@@ -145,6 +146,15 @@ def _attempts_table(attempts: Iterable[AttemptView]) -> Table:
             plain(attempt.reason),
         )
     return table
+
+
+def _newest_traceback(attempts: Sequence[AttemptView]) -> list[RenderableType]:
+    """Where the newest failure came from; the API tells it to staff only."""
+    failed = [attempt for attempt in attempts if attempt.traceback]
+    if not failed:
+        return []
+    title = f"Traceback of {failed[-1].step_id}, attempt {failed[-1].attempt}"
+    return [Text(title, style="bold"), printable(failed[-1].traceback or "", "red")]
 
 
 def _recoveries_table(recoveries: Iterable[RecoveryView]) -> Table:

@@ -17,7 +17,7 @@ from ratchet.client.backoff import full_jitter
 from ratchet.client.command_messages import Envelope, Receipt, bulks, checked, message, single
 from ratchet.client.errors import NotConfigured, NotConfirmed, NotRouted, ServerUnreachable
 from ratchet.client.http_calls import Timing
-from ratchet.domain.failure import mask_secrets
+from ratchet.domain.masking import mask_secrets
 from ratchet.messages.commands import ExecuteStep, RecoveryCommand, RestartScan, StartWorkflow
 from ratchet.messages.envelope import Outgoing, Unconfirmed
 from ratchet.messages.routes import COMMANDS, START, UPSTREAM_STEP, recovery_key

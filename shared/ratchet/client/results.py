@@ -102,6 +102,7 @@ class AttemptView(View):
     correlation_id: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    traceback: str | None = None
 
 
 class CheckpointView(View):

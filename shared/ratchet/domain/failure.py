@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from ratchet.domain.error_text import read, text_of
 from ratchet.domain.errors import TransientError, wait_of
+from ratchet.domain.frames import traceback_of
+from ratchet.domain.masking import mask_secrets
 from ratchet.domain.transience import is_transient
 from ratchet.domain.workflow import FailureKind
 
@@ -20,6 +22,8 @@ class Failure:
     error_class: str
     reason: str
     retry_after: timedelta | None = None
+    traceback: str | None = None
+    """Where it came from, for staff."""
 
     @property
     def is_transient(self) -> bool:
@@ -43,20 +47,10 @@ def classify(error: BaseException, *, retry_on: tuple[type[BaseException], ...] 
         error_class=sanitise(name),
         reason=sanitise(f"{name}: {text}" if text else name),
         retry_after=wait_of(read(error, "retry_after")) if isinstance(error, TransientError) else None,
+        traceback=traceback_of(error),
     )
 
 
-_SECRETS = (
-    (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*@"), "***@"),
-    (re.compile(r"\beyJ[\w-]{4,}\.[\w-]+\.[\w-]*"), "***"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 ***"),
-    (
-        re.compile(
-            r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|authorization))([\"']?\s*[=:]\s*)[^\s,;&]+"
-        ),
-        r"\1\2***",
-    ),
-)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
@@ -64,10 +58,3 @@ def sanitise(text: str) -> str:
     """Text fit for storing and showing: no control characters, credentials or tokens, at most 500 characters."""
     text = mask_secrets(_CONTROL.sub(" ", text[: MAX_REASON * 8])).strip()
     return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"
-
-
-def mask_secrets(text: str) -> str:
-    """The text with passwords, tokens and keys replaced by stars."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text

@@ -6,7 +6,8 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from ratchet.domain.failure import mask_secrets, sanitise
+from ratchet.domain.failure import sanitise
+from ratchet.domain.masking import mask_secrets
 
 _LEVELS = {
     # Access lines would show tokens that travel in a query.

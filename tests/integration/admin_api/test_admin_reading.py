@@ -212,3 +212,12 @@ async def test_a_page_of_large_checkpoints_ends_early_and_goes_on_where_it_ended
     first = (await api.get(path, headers=SUPPORT)).json()
     assert [item["seq"] for item in first["items"]] == [1, 2, 3, 4, 5]
     assert [item["seq"] for item in await _all(api, path, SUPPORT)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_a_traceback_is_told_to_staff_and_to_nobody_else(api: httpx2.AsyncClient, rows: Rows) -> None:
+    workflow_id = await rows.workflow(status="Failed")
+    await rows.failed_attempt(workflow_id, 1, at=EPOCH)
+    await rows.pool.execute("UPDATE step_attempts SET traceback = 'File x, line 3'")
+    for who, told in ((SARAH, None), (SUPPORT, "File x, line 3")):
+        history = (await api.get(f"/api/v1/workflows/{workflow_id}/history", headers=who)).json()
+        assert [attempt["traceback"] for attempt in history["attempts"]] == [told]

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 from ratchet.adapters.postgres.execution import PostgresExecution
 from ratchet.domain.errors import StateNotStorable
+from ratchet.domain.failure import classify
 from ratchet.domain.workflow import WorkflowStatus
 from ratchet.messages import events
 from ratchet.messages.envelope import Outgoing
@@ -251,3 +253,12 @@ async def test_a_retry_later_releases_the_claim_to_its_own_command(
     answer = await store.claim(request_for(workflow, command_id=later))
     assert answer.claim is not None
     assert (answer.claim.retry_count, answer.claim.failed_attempts) == (1, 1)
+
+
+async def test_a_failed_attempt_keeps_where_it_came_from(pool: asyncpg.Pool, store: PostgresExecution) -> None:
+    workflow = new_workflow()
+    await store.start(workflow)
+    failure = replace(classify(TimeoutError("slow")), traceback='File "orders.py", line 3, in book')
+    await store.commit_failure(gone_wrong(fresh_claim(workflow), failure=failure))
+    kept = await pool.fetchval("SELECT traceback FROM step_attempts WHERE workflow_id = $1", workflow.workflow_id)
+    assert kept == failure.traceback

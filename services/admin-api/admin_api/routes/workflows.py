@@ -98,10 +98,15 @@ async def get_workflow(
     "/{workflowId}/history", operation_id="getHistory", summary="What happened to it", responses=problems(403, 404)
 )
 async def get_history(*, workflow_id: WorkflowId, caller: CurrentCaller, parts: With) -> History:
-    """Attempts, checkpoints, events and recoveries, each oldest first. Of an archived one, events may be gone."""
+    """Attempts, checkpoints, events and recoveries, each oldest first. Of an archived one, events may be gone.
+
+    Tracebacks are for support and admins: they may hold values and names of the step's own code.
+    """
     await parts.gate.to_read(caller, workflow_id)
     hidden = frozenset() if caller.principal.is_staff else frozenset(event.value for event in STAFF_ONLY)
-    return History.model_validate(await parts.histories.history(workflow_id, without_events=hidden))
+    return History.model_validate(
+        await parts.histories.history(workflow_id, without_events=hidden, with_tracebacks=caller.principal.is_staff)
+    )
 
 
 @router.get(

@@ -97,8 +97,9 @@ WITH member AS (
 COMMIT_FAILURES = f"""
 WITH member AS (
     SELECT * FROM unnest($12::uuid[], $13::uuid[], $14::int[], $15::text[], $16::int[], $17::text[], $18::text[],
-        $19::text[], $20::timestamptz[], $21::text[], $22::interval[], $23::text[])
-    AS m(id, token, step_index, step_id, attempt, kind, error_class, reason, started_at, status, delay, command_id)
+        $19::text[], $20::timestamptz[], $21::text[], $22::interval[], $23::text[], $25::text[])
+    AS m(id, token, step_index, step_id, attempt, kind, error_class, reason, started_at, status, delay, command_id,
+        traceback)
 ), locked AS MATERIALIZED (
     SELECT w.id, w.status = 'Paused' AND m.status <> 'Failed' AS paused FROM workflow_instances w JOIN member m
         ON w.id = m.id AND w.claim_token = m.token AND w.current_step_index = m.step_index
@@ -126,9 +127,9 @@ WITH member AS (
         w.next_attempt_at, w.correlation_id
 ), kept AS (
     INSERT INTO step_attempts (workflow_id, step_index, step_id, attempt, kind, error_class, reason, correlation_id,
-        claim_token, executor, started_at, next_attempt_at)
+        claim_token, executor, started_at, next_attempt_at, traceback)
     SELECT id, step_index, step_id, attempt, kind, error_class, reason, correlation_id, token, $24, started_at,
-        CASE WHEN NOT failed THEN coalesce(next_attempt_at, clock_timestamp()) END
+        CASE WHEN NOT failed THEN coalesce(next_attempt_at, clock_timestamp()) END, traceback
     FROM moved
 ), {_MESSAGES}
 {_ANSWER}
@@ -212,6 +213,7 @@ async def commit_failures(
         [item.delay for item in commits],
         [item.command_id for item in commits],
         executor,
+        [item.failure.traceback for item in commits],
     ]
     return await _run(pool, COMMIT_FAILURES, commits, arguments, lease)
 

@@ -130,6 +130,7 @@ step_attempts = Table(
     Column("started_at", INSTANT, nullable=False),
     Column("finished_at", INSTANT, nullable=False),
     Column("next_attempt_at", INSTANT),
+    Column("traceback", Text),
 )
 
 outbox = Table(

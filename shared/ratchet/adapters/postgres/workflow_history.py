@@ -22,10 +22,10 @@ MAX_PAGE_CHARACTERS = 4 * 1024 * 1024
 _ATTEMPTS = f"""
 SELECT * FROM (
     SELECT step_id, attempt, 'failed' AS outcome, kind, error_class, reason, correlation_id, executor, started_at,
-           finished_at, next_attempt_at
+           finished_at, next_attempt_at, traceback
     FROM step_attempts WHERE workflow_id = $1
     UNION ALL
-    SELECT step_id, attempt, 'succeeded', NULL, NULL, NULL, NULL, executor, started_at, committed_at, NULL
+    SELECT step_id, attempt, 'succeeded', NULL, NULL, NULL, NULL, executor, started_at, committed_at, NULL, NULL
     FROM checkpoints WHERE workflow_id = $1 AND NOT skipped
 ) AS attempts
 ORDER BY finished_at DESC, attempt DESC LIMIT {MAX_HISTORY + 1}
@@ -85,7 +85,9 @@ class WorkflowHistories:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def history(self, workflow_id: UUID, *, without_events: frozenset[str]) -> WorkflowHistory:
+    async def history(
+        self, workflow_id: UUID, *, without_events: frozenset[str], with_tracebacks: bool
+    ) -> WorkflowHistory:
         """What happened to it; events of the types `without_events` are left out."""
         async with snapshot(self._pool) as connection:
             tables = await tables_of(connection, workflow_id)
@@ -98,6 +100,8 @@ class WorkflowHistories:
         attempts, checkpoints, events, recoveries = (
             [dict(row) for row in reversed(rows[:MAX_HISTORY])] for rows in answers
         )
+        for attempt in () if with_tracebacks else attempts:
+            attempt["traceback"] = None
         for event in events:
             event["data"] = json.loads(event["data"])
         truncated = any(len(rows) > MAX_HISTORY for rows in answers)
