@@ -119,7 +119,7 @@ def decode(kind: type[Wire], body: bytes) -> Wire:
     try:
         content = exact_json.loads(body)
     except ValueError as error:
-        name = "" if isinstance(error, exact_json.InexactJson) else "body: "
+        name = "" if isinstance(error, exact_json.InexactJson) else "body: no JSON: "
         raise MalformedMessage(f"{name}{error}"[:500]) from error
     return validated(kind, content)
 
