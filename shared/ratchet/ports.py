@@ -365,6 +365,9 @@ class RecoveryTransaction(KeepsAside, Protocol):
     async def lock_interrupted(self, when: Interruption, *, limit: int) -> list[WorkflowRow]:
         """Workflows that nothing will move any more; those that somebody else looks at are left out."""
 
+    async def count_rescued(self, *, within: timedelta) -> int:
+        """Workflows that a scan rescued no longer ago than that, and whose step has neither passed nor failed since."""
+
     async def lock_unattended(self, *, older_than: timedelta, limit: int) -> list[WorkflowRow]:
         """Failed workflows that nobody has looked after: their dead letter was lost."""
 

@@ -50,12 +50,13 @@ class WatchStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanCounts:
-    """What one scan did. `held_back` were left alone because the breaker was open."""
+    """What one scan did. `held_back` were left alone because of the breaker; `has_more`: some wait for a place."""
 
     resumed: int = 0
     failed: int = 0
     attended: int = 0
     held_back: int = 0
+    has_more: bool = False
 
 
 class ScanLedger(Protocol):

@@ -132,6 +132,10 @@ def _scan(
         retry_grace=min(settings.retry_grace, settings.stale_after),
         ceiling=max(settings.stale_ceiling, settings.stale_after),
     )
+
+    async def ask_again() -> None:
+        await servers.publisher.publish([_scan_request("some wait for a place")])
+
     return RestartScan(
         store=PostgresRecovery(servers.pool, servers.publisher),
         ledger=PostgresScanLedger(servers.pool),
@@ -139,7 +143,7 @@ def _scan(
         look_after=look_after,
         metrics=metrics,
         rules=Rules(when, settings.recovery_concurrency),
-        senses=Senses(servers.depths, _gauge_reader(servers.pool, metrics)),
+        senses=Senses(servers.depths, _gauge_reader(servers.pool, metrics), ask_again),
     )
 
 

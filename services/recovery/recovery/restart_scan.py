@@ -1,5 +1,6 @@
 """The restart scan: finds workflows that nothing will move any more, and sends each to an executor again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -28,6 +29,8 @@ log = structlog.get_logger()
 
 FOUND = "Found interrupted by the restart scan"
 UNATTENDED_AFTER = timedelta(seconds=10)
+LOOK_EVERY = 0.02
+"""How often, in seconds, it is looked whether a place is free while workflows wait for one."""
 
 UNREADABLE_ROW = "What is stored of this workflow cannot be read"
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RatchetError)
@@ -36,10 +39,17 @@ UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RatchetError)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a scan looks. `concurrency` bounds how many workflows are rescued at once."""
+    """How a scan looks, and how many places there are.
+
+    A rescued workflow takes one of the `concurrency` places until its step has passed or failed, but no longer than
+    `place`: one whose step takes hours, or that nobody takes up, must not keep the others waiting. A scan goes on for
+    `turn` and then asks for another one, so that it is never long in the hands of a service that may have to stop.
+    """
 
     when: Interruption
     concurrency: int
+    place: timedelta = timedelta(seconds=5)
+    turn: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,8 @@ class Senses:
 
     depths: Callable[[], Awaitable[Mapping[str, QueueDepth]]]
     observe: Callable[[], Awaitable[None]]
+    ask_again: Callable[[], Awaitable[None]] | None = None
+    """Asks for another scan, which goes on where this one has to leave off."""
 
 
 class RestartScan:
@@ -75,7 +87,10 @@ class RestartScan:
         self._senses = senses
 
     async def __call__(self, reason: str) -> ScanCounts | None:
-        """Scan until nothing is left; None when another scan is at it. Safe to repeat and to run twice at once."""
+        """Scan until nothing is left, or its turn is over; None when another scan is at it.
+
+        Safe to repeat and to run twice at once.
+        """
         async with self._store.scanning() as is_ours:
             if not is_ours:
                 self._metrics.scans.labels("skipped").inc()
@@ -86,6 +101,8 @@ class RestartScan:
             await self._unserved.set_aside()
             counts = await self._scan(when, may_rescue)
             await self._ledger.scanned(counts)
+        if counts.has_more and self._senses.ask_again is not None:
+            await self._senses.ask_again()
         await self._observe()
         self._metrics.scans.labels("paused" if may_rescue == 0 else "done").inc()
         self._metrics.last_scan.set_to_current_time()
@@ -121,12 +138,20 @@ class RestartScan:
 
     async def _scan(self, when: Interruption, may_rescue: int | None) -> ScanCounts:
         counts, left = ScanCounts(), may_rescue
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + self._rules.turn.total_seconds()
         while True:
-            limit = self._rules.concurrency if left is None else min(left, self._rules.concurrency)
+            places = await self._free_places()
+            limit = places if left is None else min(left, places)
             rescued = await self._rescue_some(when, limit) if limit else []
             attended = await self._attend_some()
             if not rescued and not attended:
-                break
+                if left == 0 or places or not await self._held_back(when, limit=1):
+                    break
+                if clock() >= ends_at:
+                    counts = replace(counts, has_more=True)
+                    break
+                await asyncio.sleep(LOOK_EVERY)
             left = None if left is None else left - len(rescued)
             counts = replace(
                 counts,
@@ -136,9 +161,14 @@ class RestartScan:
             )
         return counts if left is None else replace(counts, held_back=await self._held_back(when))
 
-    async def _held_back(self, when: Interruption) -> int:
+    async def _free_places(self) -> int:
         async with self._store.transaction() as transaction:
-            return len(await transaction.lock_interrupted(when, limit=1000))
+            taken = await transaction.count_rescued(within=self._rules.place)
+        return max(0, self._rules.concurrency - taken)
+
+    async def _held_back(self, when: Interruption, *, limit: int = 1000) -> int:
+        async with self._store.transaction() as transaction:
+            return len(await transaction.lock_interrupted(when, limit=limit))
 
     async def _rescue_some(self, when: Interruption, limit: int) -> list[bool]:
         async with self._store.transaction() as transaction:

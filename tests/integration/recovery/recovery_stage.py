@@ -238,8 +238,10 @@ class RecoveryStage:
         stale_after: timedelta = timedelta(minutes=5),
         depths: Mapping[str, QueueDepth] = SERVED,
         grace: timedelta = timedelta(seconds=30),
+        place: timedelta = timedelta(0),
+        turn: timedelta = timedelta(0),
     ) -> ScanCounts | None:
-        """One restart scan."""
+        """One restart scan; unless told otherwise, nothing that was rescued takes a place from the others."""
 
         async def read() -> Mapping[str, QueueDepth]:
             return depths
@@ -253,7 +255,7 @@ class RecoveryStage:
             unserved=self.unserved(),
             look_after=LookAfter(self.store, self.metrics),
             metrics=self.metrics,
-            rules=Rules(Interruption(stale_after, grace, timedelta(hours=1)), 5),
+            rules=Rules(Interruption(stale_after, grace, timedelta(hours=1)), 5, place, turn),
             senses=Senses(read, nothing),
         )
         return await scan("test")

@@ -52,7 +52,7 @@ def scanner(pool: asyncpg.Pool, publisher: Silent, *, stale_after: timedelta = t
         unserved=AwaitExecutors(PostgresUnserved(store), metrics),
         look_after=LookAfter(store, metrics),
         metrics=metrics,
-        rules=Rules(Interruption(stale_after, timedelta(0), timedelta(hours=1)), 5),
+        rules=Rules(Interruption(stale_after, timedelta(0), timedelta(hours=1)), 5, place=timedelta(0)),
         senses=Senses(no_depths, nothing),
     )
 

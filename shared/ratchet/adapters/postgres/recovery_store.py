@@ -57,6 +57,13 @@ WHERE unserved_since IS NULL AND ((status = 'Executing' AND lease_until < clock_
 ORDER BY updated_at LIMIT $6 FOR UPDATE OF w SKIP LOCKED
 """
 
+_RESCUED = """
+SELECT count(DISTINCT r.workflow_id) FROM recovery_attempts r JOIN workflow_instances w ON w.id = r.workflow_id
+WHERE r.kind = 'rescue' AND r.attempted_at > clock_timestamp() - $1::interval AND r.outcome = 'resumed'
+    AND r.awaited_step IS NOT NULL AND w.status IN ('InProgress', 'Executing') AND w.waiting_for IS NULL
+    AND w.last_seq <= r.since_seq
+"""
+
 _LOCK_UNATTENDED = f"""
 {_ROW}
 WHERE status = 'Failed' AND NOT requires_manual_intervention AND failed_at < clock_timestamp() - $1::interval
@@ -214,6 +221,10 @@ class PostgresTransaction:
             limit,
         )
         return [_workflow(row) for row in rows]
+
+    async def count_rescued(self, *, within: timedelta) -> int:
+        """Workflows that a scan rescued and whose step has neither passed nor failed since."""
+        return int(await self._connection.fetchval(_RESCUED, within))
 
     async def lock_unattended(self, *, older_than: timedelta, limit: int) -> list[WorkflowRow]:
         """Failed workflows whose dead letter was lost."""
