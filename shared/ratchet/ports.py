@@ -191,8 +191,7 @@ class Committed(NamedTuple):
     inputs: str | None = None
     earlier_attempts: int = 0
     """How often the next step was run before (after a restore it was)."""
-    earlier_commits: int = 0
-    """How often it was committed."""
+    earlier_commits: int = 0  # and how often it was committed
     posted: Mapping[str, int] = NOTHING_POSTED
     """Message id → outbox row of what was written to the outbox and is to be published now."""
 
@@ -337,10 +336,8 @@ class RecoveryRecord:
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     status_before: WorkflowStatus | None = None
-    since_seq: int | None = None
-    """The newest checkpoint there was; later ones are progress."""
-    awaited_step: str | None = None
-    """The step that has to pass for the recovery to have helped; it is watched from now on."""
+    since_seq: int | None = None  # the newest checkpoint there was; later ones are progress
+    awaited_step: str | None = None  # what has to pass for the recovery to have helped; it is watched from now on
     lost_executor: str | None = None
 
 

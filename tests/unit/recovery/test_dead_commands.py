@@ -25,8 +25,10 @@ class Desk:
     rows: dict[UUID, Verdict] = field(default_factory=dict)
     sent: list[Outgoing] = field(default_factory=list)
     parked: list[tuple[Incoming, str]] = field(default_factory=list)
+    innocent: list[bool] = field(default_factory=list)
 
     async def __call__(self, workflow_id: UUID, message_id: str | None, *, was_returned_too_often: bool) -> Verdict:
+        self.innocent.append(was_returned_too_often)
         return self.rows.get(workflow_id, Verdict.UNKNOWN)
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
@@ -126,3 +128,20 @@ async def test_an_internal_command_of_nobody_is_parked_with_the_place_it_was_sen
     await desk.dies("step.default", encoded({"workflowId": str(uuid4())}))
     [(message, _reason)] = desk.parked
     assert (message.exchange, message.routing_key) == ("ratchet.commands", "step.default")
+
+
+@pytest.mark.parametrize(("cause", "is_innocent"), [("delivery_limit", True), ("rejected", False)])
+async def test_the_latest_death_tells_whether_it_was_returned_too_often_and_not_the_first(
+    cause: str, is_innocent: bool
+) -> None:
+    """What went through a delay queue says for ever that it first expired there."""
+    desk: Any = Desk()
+    deaths = [
+        {"queue": "executor.steps.default", "reason": cause, "count": 1, "routing-keys": ["step.default"]},
+        {"queue": "executor.retry.2000", "reason": "expired", "count": 3, "routing-keys": ["step.default"]},
+    ]
+    headers = {"x-death": deaths, "x-first-death-reason": "expired"}
+    body = encoded({"workflowId": str(uuid4())})
+    message = Incoming(body, "m-1", "c-1", "ContinueWorkflow", "ratchet.dead", "step.default", False, headers)
+    await DeadLetterSubscriber(desk, desk, desk)(message)
+    assert desk.innocent == [is_innocent]
