@@ -11,6 +11,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
 
+from ratchet.adapters.rabbitmq import tolerant_headers as tolerant_headers  # noqa: PLC0414  # for what importing it does
 from ratchet.adapters.rabbitmq.keep_trying import Handler, KeepTrying, Lane
 from ratchet.adapters.rabbitmq.publisher import HEARTBEAT_SECONDS, RECONNECT_SECONDS
 from ratchet.adapters.rabbitmq.settlements import Settlements

@@ -12,6 +12,7 @@ from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelNotFoundEntity
 
+from ratchet.adapters.rabbitmq import tolerant_headers as tolerant_headers  # noqa: PLC0414  # for what importing it does
 from ratchet.adapters.rabbitmq.frames import frames_of
 from ratchet.messages.envelope import Outgoing, Unconfirmed
 from ratchet.reaching import Server, reaching
