@@ -89,7 +89,7 @@ async def test_a_recovery_that_is_interrupted_up_to_the_automatic_limit_has_rela
     assert await stage.status(workflow_id) == "Failed"
     await stage.verify()
     assert await stage.verdicts(workflow_id) == ["relapsed"] * 4
-    assert "stopped its process 4 times" in stage.listener.data("WORKFLOW_RECOVERY_RELAPSED")["reason"]
+    assert "died or stood still 4 times in a row" in stage.listener.data("WORKFLOW_RECOVERY_RELAPSED")["reason"]
 
 
 async def test_a_failure_after_an_interruption_is_a_relapse(stage: RecoveryStage) -> None:
