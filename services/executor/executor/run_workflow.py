@@ -16,6 +16,7 @@ from ratchet.domain.definition import StepDefinition, WorkflowDefinition
 from ratchet.domain.dependency import SHORT_HOLD
 from ratchet.domain.errors import StateNotStorable
 from ratchet.domain.failure import Failure, classify
+from ratchet.domain.frames import frames_only
 from ratchet.domain.retry import RetryIn
 from ratchet.domain.step_key import step_key
 from ratchet.domain.workflow import WorkflowStatus
@@ -258,7 +259,9 @@ class RunWorkflow:
         }
         if given_up:
             self._metrics.finished.labels("Failed").inc()
-            log.error("step.given_up", retries=claim.retry_count, exception=commit.failure.traceback, **facts)
+            log.error(
+                "step.given_up", retries=claim.retry_count, exception=frames_only(commit.failure.traceback), **facts
+            )
             return
         self._metrics.retries.inc()
         delay = 0.0 if commit.delay is None else commit.delay.total_seconds()

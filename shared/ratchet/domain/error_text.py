@@ -10,7 +10,7 @@ def read(holder: Any, name: str) -> Any:
     """An attribute of a foreign object; None where it has none or fails to say."""
     try:
         return getattr(holder, name, None)
-    except Exception:  # a property of a foreign class may raise what it likes
+    except BaseException:  # a property of a foreign class may raise what it likes, SystemExit included
         return None
 
 
@@ -38,7 +38,19 @@ def _without_values(error: BaseException) -> str:
 
 def _of_pydantic(error: Any) -> str:
     problems = [
-        f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}"
+        f"{'.'.join(map(_place, item['loc'])) or 'the value'}: {_TOLD.get(item['type'], item['msg'])}"
         for item in error.errors(include_input=False, include_url=False, include_context=False)
     ]
     return f"{error.title}: {'; '.join(problems)}"
+
+
+# Messages that hold the value itself.
+_TOLD = {
+    "union_tag_invalid": "Input tag does not match any of the expected tags",
+    "json_invalid": "Invalid JSON",
+}
+
+
+def _place(part: object) -> str:
+    # A field has a name that can be written in code; a key of a mapping may be anything, and is somebody's value.
+    return str(part) if isinstance(part, int) or (isinstance(part, str) and part.isidentifier()) else "[key]"

@@ -4,11 +4,10 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ratchet.domain.error_text import read, text_of
-from ratchet.domain.errors import TransientError, wait_of
+from ratchet.domain.error_text import text_of
 from ratchet.domain.frames import traceback_of
 from ratchet.domain.masking import mask_secrets
-from ratchet.domain.transience import is_transient
+from ratchet.domain.transience import is_transient, longest_wait
 from ratchet.domain.workflow import FailureKind
 
 MAX_REASON = 500
@@ -38,15 +37,20 @@ def classify(error: BaseException, *, retry_on: tuple[type[BaseException], ...] 
     that its text could not be read.
     """
     try:
-        transient = is_transient(error, retry_on=retry_on)
-    except (Exception, RecursionError):  # foreign code, asked in a way that nobody thought of
-        transient = False
+        return _classified(error, retry_on)
+    except BaseException as problem:  # foreign code, asked in a way that nobody thought of, may raise anything at all
+        reason = f"The step raised an error that cannot be read ({type(problem).__qualname__})"
+        return Failure(FailureKind.PERMANENT, "Unreadable", reason)
+
+
+def _classified(error: BaseException, retry_on: tuple[type[BaseException], ...]) -> Failure:
     name, text = type(error).__name__, text_of(error)
+    transient = is_transient(error, retry_on=retry_on)
     return Failure(
         kind=FailureKind.TRANSIENT if transient else FailureKind.PERMANENT,
         error_class=sanitise(name),
         reason=sanitise(f"{name}: {text}" if text else name),
-        retry_after=wait_of(read(error, "retry_after")) if isinstance(error, TransientError) else None,
+        retry_after=longest_wait(error) if transient else None,
         traceback=traceback_of(error),
     )
 

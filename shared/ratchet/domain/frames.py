@@ -22,7 +22,7 @@ def traceback_of(error: BaseException) -> str | None:
     """
     try:
         parts = [_part(link) for link in _chain(error)]
-    except Exception:  # foreign code, asked for what it may refuse to say
+    except BaseException:  # foreign code, asked for what it may refuse to say
         return None
     if not any(frames for frames, _text in parts):
         return None
@@ -32,6 +32,13 @@ def traceback_of(error: BaseException) -> str | None:
         return text
     half = MAX_TRACEBACK // 2 - 3
     return f"{text[:half]}\n…\n{text[-half:]}"
+
+
+def frames_only(traceback: str | None) -> str | None:
+    """The frames without what the errors said: that may hold values, which no log may."""
+    if traceback is None:
+        return None
+    return "\n".join(line for line in traceback.splitlines() if line.startswith("  File ") or line == "Caused by:")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -8,10 +8,12 @@ error may raise, and counts as missing then.
 import errno
 import re
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from ratchet.domain.error_text import read, text_of
-from ratchet.domain.errors import PermanentError, TransientError
+from ratchet.domain.errors import PermanentError, TransientError, wait_of
 from ratchet.domain.trouble import sqlstate_of
 
 _DEPTH = 12
@@ -153,7 +155,9 @@ def is_transient(error: BaseException, *, retry_on: tuple[type[BaseException], .
     # A certificate that is not accepted is wrapped in errors that look like a lost connection.
     if any(_CERTIFICATE & _names(link) for link in links):
         return False
-    for judge in (_by_meaning, _by_name):
+    if any(isinstance(link, retry_on) for link in links):
+        return True
+    for judge in (partial(_by_meaning, retry_on=retry_on), _by_name):
         found = next((verdict for link in links if (verdict := judge(link)) is not None), None)
         if found is not None:
             return found
@@ -163,6 +167,14 @@ def is_transient(error: BaseException, *, retry_on: tuple[type[BaseException], .
 def is_transient_status(status: int) -> bool:
     """Whether an HTTP status tells of a passing trouble: 5xx, 408 (time-out), 425 (too early), 429 (too many)."""
     return status >= 500 or status in {408, 425, 429}
+
+
+def longest_wait(error: BaseException) -> timedelta | None:
+    """The longest wait that the error, a member of its group, or what it was raised from asks for."""
+    waits = [wait_of(read(link, "retry_after")) for link in _links(error) if isinstance(link, TransientError)]
+    if isinstance(error, BaseExceptionGroup):
+        waits += [longest_wait(member) for member in error.exceptions]
+    return max((wait for wait in waits if wait is not None), default=None)
 
 
 def _links(error: BaseException) -> Iterator[BaseException]:
@@ -181,13 +193,13 @@ def _links(error: BaseException) -> Iterator[BaseException]:
         waiting += [item for item in inner if isinstance(item, BaseException)]
 
 
-def _by_meaning(error: BaseException) -> bool | None:
+def _by_meaning(error: BaseException, *, retry_on: tuple[type[BaseException], ...]) -> bool | None:
     if isinstance(error, PermanentError):
         return False
     if isinstance(error, TransientError):
         return True
     if isinstance(error, BaseExceptionGroup):
-        return all(is_transient(member) for member in error.exceptions)
+        return all(is_transient(member, retry_on=retry_on) for member in error.exceptions)
     answers = (judge(error) for judge in _JUDGES)
     return next((answer for answer in answers if answer is not None), None)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ratchet.domain.failure import classify
-from ratchet.domain.frames import MAX_TRACEBACK, traceback_of
+from ratchet.domain.frames import MAX_TRACEBACK, frames_only, traceback_of
 
 
 def caught(act: Any) -> BaseException:
@@ -76,3 +76,11 @@ def test_an_error_that_cannot_be_read_still_shows_where_it_came_from() -> None:
     assert text is not None
     assert ", in speak" in text
     assert "(its text could not be read: SystemExit)" in text
+
+
+def test_what_goes_into_the_log_has_the_frames_and_not_what_the_errors_said() -> None:
+    logged = frames_only(traceback_of(caught(reserve)))
+    assert logged is not None
+    assert ", in book" in logged
+    assert "could not book" not in logged
+    assert frames_only(None) is None

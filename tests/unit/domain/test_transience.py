@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import ssl
 import urllib.error
+from datetime import timedelta
 from email.message import Message
 from types import SimpleNamespace
 from typing import Any
@@ -210,3 +211,40 @@ def test_an_error_that_cannot_be_read_is_a_failure_that_says_so() -> None:
     assert failure.reason == "Hostile: (its text could not be read: SystemExit)"
     assert classify(HostileTransient()).is_transient
     assert classify(HostileTransient()).retry_after is None
+
+
+class Mine(Exception):
+    pass
+
+
+def test_the_steps_own_types_count_in_groups_and_as_causes_too() -> None:
+    assert not is_transient(Mine())
+    assert is_transient(ExceptionGroup("all", [Mine(), TimeoutError()]), retry_on=(Mine,))
+    assert is_transient(raised_from(RuntimeError("x"), Mine()), retry_on=(Mine,))
+    assert not is_transient(raised_from(PermanentError("x"), Mine()), retry_on=(Mine,))
+
+
+def test_the_longest_wait_that_is_asked_for_anywhere_is_kept() -> None:
+    waits = [TransientError("a", retry_after=3), TransientError("b", retry_after=30), TimeoutError()]
+    assert classify(ExceptionGroup("all", waits)).retry_after == timedelta(seconds=30)
+    assert classify(raised_from(RuntimeError("x"), waits[0])).retry_after == timedelta(seconds=3)
+
+
+class Quitting(Exception):
+    """Ends the process when it is looked at."""
+
+    @property
+    def retryable(self) -> bool:
+        raise SystemExit("looked at")
+
+
+class Nameless(type):
+    @property
+    def __name__(cls) -> str:
+        raise KeyboardInterrupt
+
+
+def test_an_error_that_ends_processes_when_it_is_looked_at_is_a_failure_like_any_other() -> None:
+    assert classify(Quitting("busy")).reason == "Quitting: busy"
+    unreadable = classify(Nameless("Odd", (Exception,), {})())
+    assert (unreadable.error_class, unreadable.is_transient) == ("Unreadable", False)
