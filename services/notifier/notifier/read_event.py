@@ -40,7 +40,7 @@ def read_event(message: Incoming) -> NewNotification:
     """
     data = _object(message.body)
     headers = message.headers
-    kind = headers.get("ce-type") or message.type or message.routing_key
+    kind = str(headers.get("ce-type") or message.type or message.routing_key)
     try:
         envelope = _Envelope.model_validate(
             {

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import orjson
 from ratchet.domain.errors import MalformedMessage
 from ratchet.messages.commands import GIVEN_UP, RecoveryCommand, RecoveryRequest, RestartScan, decode
-from ratchet.messages.deaths import latest_death
+from ratchet.messages.deaths import was_returned_too_often
 from ratchet.messages.envelope import Incoming, Settlement, accepted_correlation_id
 from ratchet.messages.routes import recovery_key
 from ratchet.ports import MessagePublisher, ParkingLot
@@ -81,9 +81,7 @@ class DeadLetterSubscriber:
         """Raises only for outages, after which it may be called again with the same message."""
         # A notice that an executor wrote has an id of its own, which never is a workflow's command.
         message_id = None if message.type == GIVEN_UP else message.message_id
-        # The latest death counts: what once passed through a delay queue says for ever that it first expired there.
-        death = latest_death(message.headers)
-        too_often = death is not None and death.cause == "delivery_limit"
+        too_often = was_returned_too_often(message.headers)
         if is_upstream(message):
             await self._return_command(message, was_returned_too_often=too_often)
             return Settlement.ACK

@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import structlog
 from aio_pika.abc import AbstractQueue, AbstractRobustConnection
 
-from ratchet.adapters.parking import PARKED_ID_HEADER, parked_id, queue_copy
+from ratchet.adapters.parking import COPY_HEADERS, PARKED_ID_HEADER, parked_id, queue_copy
 from ratchet.adapters.postgres.parked_rows import Known, NewRow, ParkedRows
 from ratchet.adapters.rabbitmq.consumer import incoming
 from ratchet.adapters.rabbitmq.publisher import Publisher
@@ -44,6 +45,7 @@ BATCH = 100
 BATCH_BYTES = 8 * 1024 * 1024
 WAIT = timedelta(seconds=1)
 BROKER = "broker"
+LONGEST_NAME = 255
 BY_HAND = "Something other than Ratchet put it here"
 
 
@@ -92,8 +94,8 @@ class ParkedQueue:
                 tidied, copies = Tidied(), set[UUID]()
                 async for batch in _taken(queue, depth):
                     tidied += await self._patiently(batch, copies)
-                    for message in batch:
-                        await message.acknowledge()
+                    # All at once: of many acknowledgements the broker may lose the last ones when the channel closes.
+                    await batch[-1].acknowledge()
                 await self._rows.mirror(list(copies), seen_at=counted.at)
         return tidied
 
@@ -126,19 +128,22 @@ class ParkedQueue:
             if not known_after[row_id].is_settled and row_id not in copies:
                 staying[row_id] = copy
         await self._publisher.publish(list(staying.values()))
-        copies |= staying.keys()
+        copies.update(staying)
         return Tidied(adopted=adopted, removed=len(batch) - len(staying))
 
 
 async def _taken(queue: AbstractQueue, number: int) -> AsyncIterator[list[Incoming]]:
-    """Up to `number` messages from the head, some at a time; what comes meanwhile is left for the next look."""
+    """Up to `number` messages from the head, some at a time; what comes meanwhile is left for the next look.
+
+    To acknowledge one is to acknowledge all that were taken before it.
+    """
     while number > 0:
         batch, size = list[Incoming](), 0
         while len(batch) < min(BATCH, number) and size < BATCH_BYTES:
             raw = cast("IncomingMessage | None", await queue.get(fail=False))
             if raw is None:
                 break
-            batch.append(incoming(raw, raw.ack))
+            batch.append(incoming(raw, partial(raw.ack, multiple=True)))
             size += len(raw.body)
         if not batch:
             return
@@ -150,13 +155,14 @@ def _read(message: Incoming) -> _Found:
     death, headers = latest_death(message.headers), message.headers
     if death is not None:
         origin = replace(message, exchange=death.exchange, routing_key=death.routing_key)
-        row_id, reason = parked_id(origin, message.body, (death.queue, death.at)), sanitise(death.reason)
+        row_id = parked_id(origin, message.body, (death.queue, death.at))
+        reason = sanitise(death.reason)
         return _Found(message, None, NewRow(row_id, origin, message.body, reason, BROKER, died_once=True))
     claimed = _uuid(headers.get(PARKED_ID_HEADER))
     origin = replace(
         message,
-        exchange=str(headers.get(ORIGIN_EXCHANGE_HEADER, message.exchange)),
-        routing_key=str(headers.get(ORIGIN_KEY_HEADER, message.routing_key)),
+        exchange=_name(headers.get(ORIGIN_EXCHANGE_HEADER), message.exchange),
+        routing_key=_name(headers.get(ORIGIN_KEY_HEADER), message.routing_key),
     )
     reason = sanitise(str(headers.get(REASON_HEADER, BY_HAND)))
     return _Found(message, claimed, NewRow(parked_id(origin, message.body), origin, message.body, reason, BROKER))
@@ -169,9 +175,14 @@ def _same(message: Incoming) -> Outgoing:
         type=message.type or "",
         body=message.body,
         correlation_id=message.correlation_id or "",
-        # A copied x-delivery-count or x-death would be counted on.
-        headers={name: value for name, value in message.headers.items() if name.startswith("x-ratchet-")},
+        # A copied x-delivery-count or x-death would be counted on, and others may fit into no frame with ours.
+        headers={name: value for name in COPY_HEADERS if isinstance(value := message.headers.get(name), str)},
     )
+
+
+def _name(said: Any, otherwise: str) -> str:
+    """A name that a message can be sent to."""
+    return said if isinstance(said, str) and len(said.encode()) <= LONGEST_NAME else otherwise
 
 
 def _uuid(text: Any) -> UUID | None:

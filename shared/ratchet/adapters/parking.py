@@ -19,6 +19,14 @@ from ratchet.messages.routes import PARKED, Route
 log = structlog.get_logger()
 
 PARKED_ID_HEADER = "x-ratchet-parked-id"
+PARKED_AT_HEADER = "x-ratchet-parked-at"
+COPY_HEADERS = (
+    envelope.REASON_HEADER,
+    envelope.ORIGIN_EXCHANGE_HEADER,
+    envelope.ORIGIN_KEY_HEADER,
+    PARKED_ID_HEADER,
+    PARKED_AT_HEADER,
+)
 
 
 class Parking:
@@ -69,6 +77,6 @@ def queue_copy(row: NewRow) -> Outgoing:
             envelope.ORIGIN_EXCHANGE_HEADER: message.exchange,
             envelope.ORIGIN_KEY_HEADER: message.routing_key,
             PARKED_ID_HEADER: str(row.id),
-            "x-ratchet-parked-at": datetime.now(UTC).isoformat(),
+            PARKED_AT_HEADER: datetime.now(UTC).isoformat(),
         },
     )

@@ -6,6 +6,9 @@ from typing import Any
 
 DEATHS_HEADER = "x-death"
 FIRST_QUEUE_HEADER = "x-first-death-queue"
+LAST_QUEUE_HEADER, LAST_REASON_HEADER = "x-last-death-queue", "x-last-death-reason"
+
+DELIVERY_LIMIT, EXPIRED = "delivery_limit", "expired"
 
 _MEANINGS = {
     "delivery_limit": "was returned as often as the queue allows, each time without an answer",
@@ -41,7 +44,10 @@ def latest_death(headers: Mapping[str, Any]) -> Death | None:
     deaths = headers.get(DEATHS_HEADER)
     if not isinstance(deaths, list) or not deaths or not isinstance(deaths[0], Mapping):
         return None
-    death = deaths[0]
+    # From RabbitMQ 4.0 on it is named; before, and where several happened within a second, the first in line is it.
+    named = (headers.get(LAST_QUEUE_HEADER), headers.get(LAST_REASON_HEADER))
+    alike = [one for one in deaths if isinstance(one, Mapping) and (one.get("queue"), one.get("reason")) == named]
+    death = (alike or deaths)[0]
     keys, queue, count = death.get("routing-keys"), str(death.get("queue", "")), death.get("count")
     return Death(
         queue=queue,
@@ -52,3 +58,22 @@ def latest_death(headers: Mapping[str, Any]) -> Death | None:
         routing_key=str(keys[0]) if isinstance(keys, list) and keys else "",
         first_queue=str(headers.get(FIRST_QUEUE_HEADER) or queue),
     )
+
+
+def was_returned_too_often(headers: Mapping[str, Any]) -> bool:
+    """Whether the death that brought the message here says that it was returned as often as its queue allows.
+
+    `x-first-death-reason` says "expired" for ever of whatever went through a delay queue once.
+    """
+    death = latest_death(headers)
+    return death is not None and death.cause == DELIVERY_LIMIT
+
+
+def comes_marked(headers: Mapping[str, Any]) -> bool:
+    """Whether the broker calls the message redelivered for what happened in another queue.
+
+    From RabbitMQ 4.0 on a message that a rejection or its delivery limit brought here is so marked at its very first
+    delivery. What expired in a delay queue is not, on any version, so after that the mark means this queue.
+    """
+    death = latest_death(headers)
+    return death is not None and death.cause != EXPIRED

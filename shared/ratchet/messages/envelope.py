@@ -67,6 +67,7 @@ async def _nothing() -> None:
 class Incoming:
     """A delivery as the broker handed it over, before anything in it was believed.
 
+    `redelivered`: the queue that it comes from has delivered it before.
     `acknowledge` settles it before its handler is done; what the handler returns is then ignored.
     """
 

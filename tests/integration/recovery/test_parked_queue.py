@@ -259,6 +259,20 @@ async def test_a_look_through_the_whole_queue_harms_nothing_however_often(yard: 
     assert [copy.body for copy in await yard.copies()] == bodies
 
 
+async def test_after_a_look_through_the_whole_queue_it_is_left_alone_again(yard: Yard) -> None:
+    await yard.park(b"1", b"2")
+    await yard.publish(Route("", PARKED), b"new")
+    assert await yard.parked.tidy(whole=True) == Tidied(adopted=1)
+    assert await yard.parked.tidy(whole=False) is None
+
+
+async def test_a_message_that_says_it_came_from_nowhere_goes_by_where_it_lies(yard: Yard) -> None:
+    await yard.publish(Route("", PARKED), b"1", headers={"x-ratchet-routing-key": "k" * 300, "x-ratchet-exchange": 17})
+    assert await yard.parked.tidy(whole=False) == Tidied(adopted=1)
+    [listed] = await yard.open()
+    assert (listed.exchange, listed.routing_key) == ("", PARKED)
+
+
 async def test_large_messages_are_taken_a_few_at_a_time(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ratchet.adapters.parked_queue.BATCH_BYTES", 1)
     await yard.park(b"1", b"2", b"3")

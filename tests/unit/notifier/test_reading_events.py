@@ -1,6 +1,7 @@
 """An event from the broker: what is taken from headers and body, and what makes it unfit to be kept."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -66,6 +67,11 @@ def test_what_only_the_staff_gets_needs_no_owner() -> None:
     ("headers", "body"),
     [
         ({"ce-type": "WORKFLOW_UNHEARD_OF"}, None),
+        ({"ce-type": ["WORKFLOW_PAUSED"]}, None),
+        ({"ce-type": {"a": 1}}, None),
+        ({"ce-id": {"a": 1}}, None),
+        ({"ce-ownerid": datetime(2026, 1, 1, tzinfo=UTC)}, None),
+        ({"ce-subject": Decimal(1)}, None),
         ({"ce-ownerid": None}, None),
         ({"ce-ownerid": ""}, None),
         ({"ce-ownerid": "a\nb"}, None),

@@ -70,3 +70,9 @@ def test_an_id_that_amqp_cannot_carry_is_refused() -> None:
     message = Outgoing(Route("x", "y"), "i" * 256, "t", b"", "c")
     with pytest.raises(ValueError, match="at most 255"):
         frames_of(message, CHANNEL, body_limit=400, at=AT)
+
+
+def test_headers_that_fit_into_no_frame_are_refused_before_they_cost_everybody_the_connection() -> None:
+    message = Outgoing(Route("x", "y"), "i", "t", b"", "c", headers={"big": "h" * 140_000})
+    with pytest.raises(ValueError, match="too many for a frame"):
+        frames_of(message, CHANNEL, body_limit=131_064, at=AT)

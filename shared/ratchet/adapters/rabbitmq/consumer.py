@@ -16,6 +16,7 @@ from ratchet.adapters.rabbitmq.keep_trying import Handler, KeepTrying, Lane
 from ratchet.adapters.rabbitmq.publisher import HEARTBEAT_SECONDS, RECONNECT_SECONDS
 from ratchet.adapters.rabbitmq.settlements import Settlements
 from ratchet.adapters.rabbitmq.topology import Queue
+from ratchet.messages.deaths import comes_marked
 from ratchet.messages.envelope import Incoming, Settlement
 
 CANCEL_SECONDS = 5
@@ -166,7 +167,7 @@ def incoming(raw: IncomingMessage, acknowledge: Callable[[], Awaitable[None]]) -
         type=raw.type,
         exchange=raw.exchange or "",
         routing_key=raw.routing_key or "",
-        redelivered=bool(raw.redelivered),
+        redelivered=bool(raw.redelivered) and not comes_marked(raw.headers),
         headers=dict(raw.headers),
         acknowledge=acknowledge,
     )

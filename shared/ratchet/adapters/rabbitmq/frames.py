@@ -24,19 +24,25 @@ ALWAYS = CONTENT_TYPE | HEADERS | DELIVERY_MODE | CORRELATION_ID | MESSAGE_ID | 
 
 PERSISTENT = b"\x02"
 
+USUAL_LIMIT = 131_072 - 8
+"""What fits into the largest frame that RabbitMQ agrees to unless it is told otherwise."""
+
 _FRAME = struct.Struct(">BHI")
 _CONTENT = struct.Struct(">HHQH")
 _LENGTH = struct.Struct(">I")
 _SECONDS = struct.Struct(">Q")
 
 
-def frames_of(message: Outgoing, channel: int, *, body_limit: int, at: int) -> bytes:
-    """All frames of one mandatory, persistent publish. `at` is in seconds since 1970, `body_limit` in bytes a frame.
+def frames_of(message: Outgoing, channel: int, *, body_limit: int, at: int, header_limit: int = USUAL_LIMIT) -> bytes:
+    """All frames of one mandatory, persistent publish. `at` is in seconds since 1970, the limits in bytes a frame.
 
     Raises:
-        ValueError: a name or id is longer than 255 bytes.
+        ValueError: a name or id is longer than 255 bytes, or the headers are larger than a frame.
     """
     header = _content_header(message, at)
+    if len(header) > header_limit:
+        # The broker would end the connection, and with it what others publish.
+        raise ValueError(f"{len(header)} bytes of properties and headers are too many for a frame")
     pieces = [_method(channel, message.route.exchange, message.route.routing_key)]
     pieces += (_FRAME.pack(HEADER_FRAME, channel, len(header)), header, END)
     for first in range(0, len(message.body), body_limit):

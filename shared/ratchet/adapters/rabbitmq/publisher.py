@@ -128,7 +128,8 @@ _BLAMED = (ValueError, ChannelNotFoundEntity, ChannelAccessRefused)
 def _pack(message: Outgoing, channel: Channel, now: int) -> bytes | ValueError:
     """One bad message must not hold back the others."""
     try:
-        return frames_of(message, channel.number, body_limit=channel.max_content_size, at=now)
+        limit = channel.max_content_size
+        return frames_of(message, channel.number, body_limit=limit, header_limit=limit, at=now)
     except (ValueError, TypeError) as error:
         return ValueError(str(error))
 
